@@ -1,0 +1,14 @@
+"""The declaration of every method: panel, command line, docs and jobs are made from it. Plain Python, no torch."""
+
+from regsuite.catalog.declaration import (
+    Citation,
+    Input,
+    Method,
+    Output,
+    Parameter,
+    Preset,
+    parameter,
+)
+from regsuite.catalog.registry import method, methods
+
+__all__ = ["Citation", "Input", "Method", "Output", "Parameter", "Preset", "method", "methods", "parameter"]

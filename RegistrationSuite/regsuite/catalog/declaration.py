@@ -1,0 +1,220 @@
+"""The words a method is declared in."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from regsuite.errors import InputError
+
+InputKind = Literal["image", "mask", "labels", "points"]
+OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table"]
+ParameterType = Literal["float", "int", "bool", "choice", "floats"]
+
+
+@dataclass(frozen=True)
+class Citation:
+    """Where a method was published; ``paper`` is its short key."""
+
+    text: str
+    doi: str
+    paper: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a method takes, by the role it plays."""
+
+    role: str
+    kind: InputKind
+    title: str
+    help: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a method gives, by the name it has in a Registration."""
+
+    name: str
+    kind: OutputKind
+    title: str
+    help: str
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Parameter values that suit a common case."""
+
+    name: str
+    title: str
+    help: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as a user meets it: meaning, unit and range."""
+
+    name: str
+    type: ParameterType
+    default: Any
+    title: str
+    help: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    advanced: bool = False
+
+    def check(self, value: Any) -> Any:
+        """The value in this parameter's type; a text is read as the command line gives it.
+
+        Raises InputError where it is of another type or out of range.
+        """
+        try:
+            converted = _CONVERT[self.type](value)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"Parameter '{self.name}' takes {self._wants()}, not {value!r}: {self._advice()}."
+            ) from None
+        if self.type == "choice" and converted not in self.choices:
+            raise InputError(f"Parameter '{self.name}' takes {self._wants()}, not {value!r}: choose one of them.")
+        numbers = {"floats": converted, "float": (converted,), "int": (converted,)}.get(self.type, ())
+        if any(not self._inside(number) for number in numbers):
+            raise InputError(f"Parameter '{self.name}' is {value}, outside its range: {self._advice()}.")
+        return converted
+
+    def _inside(self, number: float) -> bool:
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        return math.isfinite(number) and low <= number <= high
+
+    def _wants(self) -> str:
+        names = {"float": "a number", "int": "a whole number", "bool": "true or false", "floats": "numbers"}
+        return names.get(self.type) or "one of " + ", ".join(self.choices)
+
+    def _advice(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        if self.minimum is not None and self.maximum is not None:
+            return f"give {self._wants()} from {self.minimum:g} to {self.maximum:g}{unit}"
+        if self.minimum is not None:
+            return f"give {self._wants()} of at least {self.minimum:g}{unit}"
+        return f"give {self._wants()}"
+
+
+def _to_bool(value: Any) -> bool:
+    known = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in known:
+        raise ValueError(value)
+    return known[text]
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or float(value) != int(float(value)):
+        raise ValueError(value)
+    return int(float(value))
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    return float(value)
+
+
+def _to_floats(value: Any) -> tuple[float, ...]:
+    parts = value.replace(",", " ").split() if isinstance(value, str) else value
+    parts = parts if isinstance(parts, (list, tuple)) else [parts]
+    if not parts:
+        raise ValueError(value)
+    return tuple(_to_float(part) for part in parts)
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "float": _to_float,
+    "int": _to_int,
+    "bool": _to_bool,
+    "choice": str,
+    "floats": _to_floats,
+}
+
+
+def parameter(default: Any, title: str, help: str, **declared: Any) -> Any:
+    """A dataclass field that declares a parameter; its type follows from the default and ``choices``.
+
+    declared: unit, minimum, maximum, choices, advanced, as in :class:`Parameter`.
+    """
+    return field(default=default, metadata={"title": title, "help": help, **declared})
+
+
+def _type_of(default: Any, choices: tuple[str, ...]) -> ParameterType:
+    if choices:
+        return "choice"
+    if isinstance(default, bool):
+        return "bool"
+    if isinstance(default, tuple):
+        return "floats"
+    return "int" if isinstance(default, int) else "float"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registration method: what it is, takes, gives, and where its code is.
+
+    parameters_type: a frozen dataclass whose fields were made by :func:`parameter`;
+    entry: "module:function" of ``run(inputs, parameters, context) -> Registration``, imported when it runs.
+    """
+
+    name: str
+    title: str
+    summary: str
+    citation: Citation
+    inputs: tuple[Input, ...]
+    parameters_type: type
+    outputs: tuple[Output, ...]
+    presets: tuple[Preset, ...]
+    entry: str
+    dimensions: tuple[int, ...] = (2, 3)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The declared parameters, in the order a panel shows them."""
+        return tuple(
+            Parameter(
+                name=item.name,
+                type=_type_of(item.default, item.metadata.get("choices", ())),
+                default=item.default,
+                **item.metadata,
+            )
+            for item in dataclasses.fields(self.parameters_type)
+        )
+
+    def preset(self, name: str) -> Preset:
+        """The preset of that name; InputError names the known ones."""
+        for preset in self.presets:
+            if preset.name == name:
+                return preset
+        known = ", ".join(preset.name for preset in self.presets)
+        raise InputError(f"Method '{self.name}' has no preset '{name}': choose one of {known}.")
+
+    def check_values(self, values: Mapping[str, Any]) -> Any:
+        """An instance of ``parameters_type`` with these values; InputError on an unknown name or a bad value."""
+        declared = {item.name: item for item in self.parameters}
+        for name in values:
+            if name not in declared:
+                raise InputError(
+                    f"Method '{self.name}' has no parameter '{name}': choose one of {', '.join(declared)}."
+                )
+        return self.parameters_type(**{name: declared[name].check(value) for name, value in values.items()})
+
+    def load(self) -> Callable[..., Any]:
+        """The function that runs this method; imports it, and torch with it."""
+        module, _, function = self.entry.partition(":")
+        return getattr(importlib.import_module(module), function)

@@ -1,0 +1,22 @@
+"""Every declared method by its name."""
+
+from __future__ import annotations
+
+from regsuite.catalog import metamorphosis
+from regsuite.catalog.declaration import Method
+from regsuite.errors import InputError
+
+_METHODS: tuple[Method, ...] = metamorphosis.METHODS
+
+
+def methods() -> dict[str, Method]:
+    """All methods by name, in the order they are shown."""
+    return {declared.name: declared for declared in _METHODS}
+
+
+def method(name: str) -> Method:
+    """The method of that name; InputError names the known ones."""
+    known = methods()
+    if name not in known:
+        raise InputError(f"There is no method '{name}': choose one of {', '.join(known)}.")
+    return known[name]

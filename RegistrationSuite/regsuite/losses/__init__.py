@@ -1,0 +1,1 @@
+"""Similarity, overlap and regularity: pure functions of tensors."""

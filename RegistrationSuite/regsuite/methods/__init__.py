@@ -1,0 +1,1 @@
+"""Published methods, one file each, composed of the lower rooms."""

@@ -1,0 +1,1 @@
+"""How one pair of images is solved."""

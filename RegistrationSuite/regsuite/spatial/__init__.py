@@ -1,0 +1,7 @@
+"""Tensors with geometry: grids, images, labels, points; sampling and smoothing."""
+
+from regsuite.spatial.grid import Grid
+from regsuite.spatial.image import Image, LabelImage, PointSet
+from regsuite.spatial.sampling import sample, sample_displaced
+
+__all__ = ["Grid", "Image", "LabelImage", "PointSet", "sample", "sample_displaced"]
