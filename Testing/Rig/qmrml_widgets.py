@@ -1,0 +1,226 @@
+"""A simulation of the qMRML widgets the suite's panels use; members as in Slicer's headers.
+
+They follow the real scene through its events. What they cannot show is the qMRML widgets' own item models: nesting,
+icons, renaming dialogs, and the moment at which a node becomes current while a scene is being imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import slicer
+import vtk
+from PySide6.QtCore import Property, Signal
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QWidget
+from vtkmodules.util.numpy_support import vtk_to_numpy
+
+from Rig import pythonqt
+
+
+class qMRMLWidget(QWidget):
+    """A widget that passes its scene on to the widgets it holds."""
+
+    _simulates = "qMRMLWidget"
+    mrmlSceneChanged = Signal(object)
+    _signals: ClassVar = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene: Any = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        if scene is not self._scene:
+            self._scene = scene
+            self.mrmlSceneChanged.emit(scene)
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+
+_FLAGS = {
+    "addEnabled": True,
+    "removeEnabled": True,
+    "editEnabled": False,
+    "renameEnabled": False,
+    "noneEnabled": False,
+    "showChildNodeTypes": True,
+    "showHidden": False,
+    "selectNodeUponCreation": True,
+}
+_TEXTS = {"noneDisplay": "None", "baseName": ""}
+_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent", "EndRestoreEvent")
+
+
+class qMRMLNodeComboBox(QWidget):
+    """The nodes of the scene that have one of ``nodeTypes``, one of them current."""
+
+    _simulates = "qMRMLNodeComboBox"
+    currentNodeChanged = Signal(object)
+    currentNodeIDChanged = Signal(str)
+    nodeActivated = Signal(object)
+    nodeAddedByUser = Signal(object)
+    _signals: ClassVar = {
+        "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
+        "nodeActivated(vtkMRMLNode*)": "nodeActivated",
+        "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
+    }
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scene: Any = None
+        self._observed: list[tuple[Any, int]] = []
+        self._values: dict[str, Any] = {**_FLAGS, **_TEXTS}
+        self._types: list[str] = []
+        self._ids: list[str] = []
+        self._current = ""
+        self._box = QComboBox()
+        self._box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._box.activated.connect(self._on_activated)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._box)
+
+    # --- the scene ---
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for observed, tag in self._observed:
+            observed.RemoveObserver(tag)
+        self._scene, self._observed = scene, []
+        if scene is not None:
+            for event in _EVENTS:
+                self._observe(scene, getattr(slicer.vtkMRMLScene, event))
+        self._fill()
+
+    def mrmlScene(self) -> Any:
+        return self._scene
+
+    def _observe(self, watched: Any, event: int | str) -> None:
+        self._observed.append((watched, watched.AddObserver(event, lambda *_: self._fill())))
+
+    def _shows(self, node: Any) -> bool:
+        if node.GetHideFromEditors() and not self._values["showHidden"]:
+            return False
+        children = self._values["showChildNodeTypes"]
+        return any(node.IsA(each) if children else node.GetClassName() == each for each in self._types)
+
+    def _nodes(self) -> list[Any]:
+        if self._scene is None:
+            return []
+        nodes = (self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes()))
+        return [node for node in nodes if self._shows(node)]
+
+    def _fill(self) -> None:
+        nodes = self._nodes()
+        self._ids = [""] * self._values["noneEnabled"] + [node.GetID() for node in nodes]
+        self._box.blockSignals(True)
+        self._box.clear()
+        self._box.addItems([self._values["noneDisplay"]] * self._values["noneEnabled"])
+        self._box.addItems([node.GetName() or "" for node in nodes])
+        self._box.addItems([title for title, _ in self._actions()])
+        self._box.blockSignals(False)
+        fallback = self._ids[0] if self._ids else ""
+        self._make_current(self._current if self._current in self._ids else fallback)
+
+    def _actions(self) -> list[tuple[str, Callable[[], Any]]]:
+        kind = self._types[0].removeprefix("vtkMRML").removesuffix("Node") if self._types else "node"
+        actions = {
+            "addEnabled": (f"Create new {kind}", self.addNode),
+            "removeEnabled": ("Delete current node", self.removeCurrentNode),
+        }
+        return [action for flag, action in actions.items() if self._values[flag]]
+
+    # --- the current node ---
+
+    def _make_current(self, node_id: str) -> None:
+        self._box.currentIndex = self._ids.index(node_id) if node_id in self._ids else -1
+        if node_id != self._current:
+            self._current = node_id
+            self.currentNodeChanged.emit(self.currentNode())
+            self.currentNodeIDChanged.emit(node_id)
+
+    def _on_activated(self, index: int) -> None:
+        if index < len(self._ids):
+            self._make_current(self._ids[index])
+            self.nodeActivated.emit(self.currentNode())
+        else:
+            self._actions()[index - len(self._ids)][1]()
+
+    def currentNode(self) -> Any:
+        return self._scene.GetNodeByID(self._current) if self._scene is not None and self._current else None
+
+    def setCurrentNode(self, node: Any) -> None:
+        """Takes a node, its ID, or None. A node that is not shown leaves no current node, as in Slicer."""
+        node_id = node if isinstance(node, str) else node.GetID() if node is not None else ""
+        self._make_current(node_id if node_id in self._ids else "")
+
+    def setCurrentNodeID(self, node_id: str) -> None:
+        self.setCurrentNode(node_id)
+
+    def setCurrentNodeIndex(self, index: int) -> None:
+        self.setCurrentNode([each for each in self._ids if each][index])
+
+    def nodeCount(self) -> int:
+        return sum(1 for each in self._ids if each)
+
+    def nodeFromIndex(self, index: int) -> Any:
+        return self._scene.GetNodeByID([each for each in self._ids if each][index])
+
+    def addNode(self) -> Any:
+        node = self._scene.AddNewNodeByClass(self._types[0], self._values["baseName"])
+        if self._values["selectNodeUponCreation"]:
+            self.setCurrentNode(node)
+        self.nodeAddedByUser.emit(node)
+        return node
+
+    def removeCurrentNode(self) -> None:
+        if self.currentNode() is not None:
+            self._scene.RemoveNode(self.currentNode())
+
+    # --- properties ---
+
+    def _get_types(self) -> list[str]:
+        return self._types
+
+    def setNodeTypes(self, types: list[str]) -> None:
+        self._types = list(types)
+        self._fill()
+
+    def _get_current_id(self) -> str:
+        return self._current
+
+    def _value(name: str) -> Any:  # type: ignore[misc]
+        def change(self: Any, value: Any) -> None:
+            self._values[name] = value
+            self._fill()
+
+        return (lambda self: self._values[name]), change
+
+    nodeTypes = Property("QStringList", _get_types, setNodeTypes)
+    currentNodeID = Property(str, _get_current_id, setCurrentNodeID, notify=currentNodeIDChanged)
+    for _flag in _FLAGS:
+        vars()[_flag] = Property(bool, *_value(_flag))
+    for _text in _TEXTS:
+        vars()[_text] = Property(str, *_value(_text))
+    del _value, _flag, _text
+
+
+class qMRMLUtils:
+    """Helpers of the qMRML library."""
+
+    def vtkImageDataToQImage(self, source: vtk.vtkImageData, image: QImage) -> bool:
+        """Copies a 2D image of 3 or 4 unsigned char components into ``image``; rows run upwards in VTK."""
+        width, height, _ = source.GetDimensions()
+        scalars = source.GetPointData().GetScalars()
+        channels = scalars.GetNumberOfComponents()
+        if channels not in (3, 4) or scalars.GetDataType() != vtk.VTK_UNSIGNED_CHAR:
+            return False
+        rows = vtk_to_numpy(scalars).reshape(height, width, channels)[::-1].copy()
+        layout = QImage.Format.Format_RGB888 if channels == 3 else QImage.Format.Format_RGBA8888
+        image.swap(QImage(rows.tobytes(), width, height, width * channels, layout).copy())
+        return True
+
+
+for _widget in (qMRMLWidget, qMRMLNodeComboBox):
+    pythonqt.QUiLoader.stand_ins[_widget.__name__] = _widget
