@@ -33,6 +33,14 @@ install() {
     $root env DEBIAN_FRONTEND=noninteractive sh -c "$line" >"$log" 2>&1 || { tail -n 5 "$log" >&2; fail "apt-get failed."; }
 }
 
+pip_failed() {
+    grep -v '^WARNING' "$log" | tail -n 5 >&2
+    if grep -q -e 'Retrying' -e 'Could not fetch URL' "$log"; then
+        fail "pip could not reach its package index: check the network, the proxy and the certificates."
+    fi
+    fail "pip could not install the packages; its last lines are above."
+}
+
 wanted=$(cksum <pyproject.toml)
 if [ -x $venv/bin/python ] && [ "$(cat $stamp 2>/dev/null)" = "$wanted" ] && fit $venv/bin/python; then exit 0; fi
 
@@ -50,7 +58,7 @@ missing=$("$python" Tools/system_check.py missing)
 fit $venv/bin/python && $venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear $venv
 say "Installing Python packages into $venv: some minutes the first time"
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' >"$log" 2>&1 ||
-    { grep -v WARNING "$log" | tail -n 5 >&2; fail "pip could not install the packages; see the lines above."; }
+    pip_failed
 
 $venv/bin/python Tools/system_check.py render >"$log" 2>&1 ||
     { tail -n 5 "$log" >&2; fail "VTK or Qt cannot draw on this system; see the lines above."; }

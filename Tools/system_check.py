@@ -1,6 +1,6 @@
 """What the system must bring before VTK can draw with no display and Qt can open its off-screen platform.
 
-``system_check.py missing`` names the Debian packages to install, by trying to load each library and to open an EGL device.
+``system_check.py missing`` names the Debian packages to install, trying to load each library and to open an EGL device.
 ``system_check.py render`` draws one picture with VTK and one widget with Qt, in the environment that will be used.
 The first needs nothing but the standard library, so that it runs before anything is installed.
 """
@@ -11,6 +11,8 @@ import ctypes
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 LIBRARIES = {
     "libEGL.so.1": "libegl1",
@@ -37,14 +39,14 @@ def loads(library: str) -> bool:
     return True
 
 
-def egl_function(egl: ctypes.CDLL, name: bytes, result: object, *arguments: object) -> ctypes._FuncPointer | None:
+def egl_function(egl: ctypes.CDLL, name: bytes, result: Any, *arguments: Any) -> Callable[..., Any] | None:
     egl.eglGetProcAddress.restype = ctypes.c_void_p
     address = egl.eglGetProcAddress(name)
     return ctypes.CFUNCTYPE(result, *arguments)(address) if address else None
 
 
 def egl_device_opens() -> bool:
-    """Whether EGL opens a device with no display, as VTK asks of it; True where EGL itself is missing (said elsewhere)."""
+    """Whether EGL opens a device with no display, as VTK asks of it; True where EGL is missing, which is said apart."""
     if not loads("libEGL.so.1"):
         return True
     egl = ctypes.CDLL("libEGL.so.1")
