@@ -100,6 +100,7 @@ def check_qt() -> None:
 
 
 def main(command: str) -> None:
+    os.environ["EGL_LOG_LEVEL"] = "fatal"  # Mesa would print each driver it tries
     if command == "missing":
         print(" ".join(missing_packages()))
     else:
