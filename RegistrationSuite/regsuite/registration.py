@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from regsuite.archive import Reader, Writer
 from regsuite.spatial import Grid, Image, LabelImage
-from regsuite.transforms import Affine, Chain, DisplacementField, StationaryVelocity, TimeVelocity, Transform
+from regsuite.transforms import Transform
 
 
 @dataclass
@@ -61,82 +60,9 @@ class Registration:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-class _Writer:
-    """Collects arrays under unique keys while the description is built."""
-
-    def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
-
-    def array(self, value: torch.Tensor | np.ndarray) -> str:
-        key = f"a{len(self.arrays)}"
-        self.arrays[key] = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-        return key
-
-    def grid(self, grid: Grid) -> dict[str, Any]:
-        return asdict(grid)
-
-    def image(self, image: Image) -> dict[str, Any]:
-        return {"kind": "image", "data": self.array(image.data), "grid": self.grid(image.grid), "name": image.name}
-
-    def labels(self, labels: LabelImage) -> dict[str, Any]:
-        return {
-            "kind": "labels",
-            "data": self.array(labels.data),
-            "grid": self.grid(labels.grid),
-            "names": {str(key): name for key, name in labels.names.items()},
-            "colours": {str(key): list(colour) for key, colour in labels.colours.items()},
-        }
-
-    def transform(self, transform: Transform) -> dict[str, Any]:
-        if isinstance(transform, Chain):
-            return {"kind": "chain", "parts": [self.transform(part) for part in transform.parts]}
-        if isinstance(transform, Affine):
-            return {"kind": "affine", "matrix": self.array(transform.matrix)}
-        for kind, cls in _ON_GRID.items():
-            if type(transform) is cls:
-                return {"kind": kind, "grid": self.grid(transform.grid), "data": self.array(transform.data)}
-        raise TypeError(f"a {type(transform).__name__} cannot be stored")
-
-
-_ON_GRID: dict[str, Any] = {
-    "displacement": DisplacementField,
-    "stationary": StationaryVelocity,
-    "velocity": TimeVelocity,
-}
-
-
-class _Reader:
-    """Rebuilds values from a description and its arrays."""
-
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.arrays = arrays
-
-    def tensor(self, key: str) -> torch.Tensor:
-        return torch.from_numpy(np.array(self.arrays[key]))
-
-    def grid(self, data: Mapping[str, Any]) -> Grid:
-        direction = tuple(tuple(row) for row in data["direction"])
-        return Grid(tuple(data["shape"]), tuple(data["spacing"]), tuple(data["origin"]), direction)
-
-    def image(self, data: Mapping[str, Any]) -> Image:
-        return Image(self.tensor(data["data"]), self.grid(data["grid"]), data["name"])
-
-    def labels(self, data: Mapping[str, Any]) -> LabelImage:
-        names = {int(key): name for key, name in data["names"].items()}
-        colours = {int(key): (colour[0], colour[1], colour[2]) for key, colour in data["colours"].items()}
-        return LabelImage(self.tensor(data["data"]), self.grid(data["grid"]), names, colours)
-
-    def transform(self, data: Mapping[str, Any]) -> Transform:
-        if data["kind"] == "chain":
-            return Chain([self.transform(part) for part in data["parts"]])
-        if data["kind"] == "affine":
-            return Affine(self.tensor(data["matrix"]))
-        return _ON_GRID[data["kind"]](self.grid(data["grid"]), self.tensor(data["data"]))
-
-
 def save(registration: Registration, folder: Path | str) -> None:
     """Write ``registration.json`` and ``registration.npz`` into an existing folder."""
-    writer = _Writer()
+    writer = Writer()
     described = {
         "transform": writer.transform(registration.transform),
         "inverse": writer.transform(registration.inverse),
@@ -158,7 +84,7 @@ def load(folder: Path | str) -> Registration:
     """Read what :func:`save` wrote; no code in the files is executed."""
     data = json.loads((Path(folder) / "registration.json").read_text(encoding="utf-8"))
     with np.load(Path(folder) / "registration.npz", allow_pickle=False) as arrays:
-        reader = _Reader(arrays)
+        reader = Reader(arrays)
         return Registration(
             transform=reader.transform(data["transform"]),
             inverse=reader.transform(data["inverse"]),

@@ -1,0 +1,182 @@
+"""What can be wrong with the inputs of a method, found before a long run and told in one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from regsuite import memory
+from regsuite.catalog import Input, Method
+from regsuite.errors import InputError
+from regsuite.spatial import Grid, Image, LabelImage, PointSet
+
+Inputs = Mapping[str, Image | LabelImage | PointSet]
+
+BYTES_PER_VOXEL = 120.0
+"""Least memory of a run for every voxel of the fixed image: images, fields and results, 30 single-precision numbers."""
+
+_TYPES: dict[str, type] = {"image": Image, "mask": LabelImage, "labels": LabelImage, "points": PointSet}
+_KINDS = {"image": "a scalar image", "mask": "a mask", "labels": "a label image", "points": "a set of points"}
+_FULL = 0.98
+
+
+def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None:
+    """InputError, in one sentence, for the first thing that makes these inputs unusable for ``method``.
+
+    parameters: the method's checked values; they tell whether an initial alignment may bring images together.
+    """
+    check_roles(method, inputs)
+    given = [(item, inputs[item.role]) for item in method.inputs if item.role in inputs]
+    for item, value in given:
+        _check_kind(item, value)
+    _check_dimensions(method, given)
+    _check_grids(given, inputs)
+    check_size(inputs["fixed"].grid)
+    for item, value in given:
+        if isinstance(value, Image):
+            _check_intensities(item, value)
+        elif item.kind == "mask":
+            _check_mask(item, value, inputs["fixed"])
+    if getattr(parameters, "initial", "none") == "none":
+        _check_overlap(method, inputs["fixed"].grid, inputs["moving"].grid)
+
+
+def check_roles(method: Method, inputs: Mapping[str, Any]) -> None:
+    """InputError unless every required input is there and every given one is known."""
+    known = {item.role: item for item in method.inputs}
+    for role in inputs:
+        if role not in known:
+            raise InputError(f"{method.title} has no input '{role}': it takes {', '.join(known)}.")
+    for role, item in known.items():
+        if item.required and role not in inputs:
+            raise InputError(f"{method.title} needs the {_name(item)}, the input '{role}': give one.")
+
+
+def check_size(grid: Grid) -> None:
+    """InputError where a run on the fixed image's ``grid`` cannot fit into the memory that is free."""
+    available = memory.available_memory()
+    needed = grid.voxel_count * BYTES_PER_VOXEL
+    if available is not None and needed > available:
+        raise InputError(
+            f"The fixed image of {_shape(grid)} voxels needs at least {memory.text_of(needed)} of memory, and "
+            f"{memory.text_of(available)} are free: resample it to larger voxels or crop it first."
+        )
+
+
+def _name(item: Input) -> str:
+    return item.title.lower()
+
+
+def _shape(grid: Grid) -> str:
+    return " × ".join(str(n) for n in reversed(grid.shape))
+
+
+def _check_kind(item: Input, value: Any) -> None:
+    if not isinstance(value, _TYPES[item.kind]):
+        raise InputError(f"The {_name(item)} is not {_KINDS[item.kind]} but a {type(value).__name__}: choose another.")
+    if isinstance(value, Image) and value.data.shape[1] != 1:
+        raise InputError(
+            f"The {_name(item)} has {value.data.shape[1]} values a voxel (a colour or vector image, or a time series), "
+            "and one is needed: extract a single channel or time point first."
+        )
+
+
+def _dim(value: Image | LabelImage | PointSet) -> int:
+    return value.dim if isinstance(value, PointSet) else value.grid.dim
+
+
+def _check_dimensions(method: Method, given: list[tuple[Input, Any]]) -> None:
+    first, dim = given[0][0], _dim(given[0][1])
+    for item, value in given:
+        if _dim(value) != dim:
+            raise InputError(
+                f"The {_name(first)} is {dim}D and the {_name(item)} is {_dim(value)}D: give both in the same number "
+                "of dimensions."
+            )
+    if dim not in method.dimensions:
+        raise InputError(f"{method.title} works in {method.dimensions[0]}D only, and the {_name(first)} is {dim}D.")
+
+
+def _reference_of(item: Input) -> str | None:
+    """The role of the image on whose grid an input must lie: a mask's is fixed, moving_labels' is moving."""
+    if item.kind == "mask":
+        return "fixed"
+    return item.role.partition("_")[0] if item.kind == "labels" else None
+
+
+def _check_grids(given: list[tuple[Input, Any]], inputs: Inputs) -> None:
+    names = {item.role: _name(item) for item, _ in given}
+    for item, value in given:
+        reference = inputs.get(_reference_of(item) or "")
+        if isinstance(reference, Image) and not _same_grid(value.grid, reference.grid):
+            other = names[_reference_of(item) or ""]
+            raise InputError(
+                f"The {_name(item)} lies on another grid than the {other} ({_difference(value.grid, reference.grid)}): "
+                f"resample it onto the {other}'s grid first."
+            )
+
+
+def _same_grid(one: Grid, other: Grid) -> bool:
+    """Within a fiftieth of a voxel: file formats round positions."""
+    return one.same_as(other, max(1e-3, 0.02 * min(other.spacing)))
+
+
+def _difference(one: Grid, other: Grid) -> str:
+    if one.shape != other.shape:
+        return f"{_shape(one)} voxels, not {_shape(other)}"
+    return f"up to {np.linalg.norm(one.corners() - other.corners(), axis=1).max():.3g} mm apart"
+
+
+def _check_intensities(item: Input, image: Image) -> None:
+    bad = int((~torch.isfinite(image.data)).sum())
+    if bad:
+        raise InputError(
+            f"The {_name(item)} holds {bad} voxels that are not finite numbers (NaN or infinite): replace them, for "
+            "instance by 0, first."
+        )
+    low, high = (float(value) for value in torch.aminmax(image.data))
+    if low == high == 0:
+        raise InputError(f"The {_name(item)} is empty, every voxel is 0: choose another.")
+    if low == high:
+        raise InputError(f"The {_name(item)} has the same value, {low:g}, in every voxel: choose another.")
+
+
+def _check_mask(item: Input, mask: LabelImage, fixed: Any) -> None:
+    inside = mask.mask()
+    if not bool(inside.any()):
+        raise InputError(f"The {_name(item)} is empty: mark the region in it, or choose a method without a mask.")
+    for share, whole in _shares(inside, fixed.data[0, 0]):
+        if share > _FULL:
+            raise InputError(
+                f"The {_name(item)} covers {100 * share:.3g} % of {whole}, which leaves nothing to align: mark only "
+                "the region that has no counterpart."
+            )
+
+
+def _shares(inside: torch.Tensor, intensities: torch.Tensor) -> Iterator[tuple[float, str]]:
+    """How much of the fixed image, and of what is not plain background in it, the mask covers."""
+    yield float(inside.double().mean()), "the fixed image"
+    low, high = torch.aminmax(intensities)
+    yield float(inside[intensities > low + 0.01 * (high - low)].double().mean()), "what the fixed image shows"
+
+
+def _box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest world position (d,), to the outer faces of the voxels."""
+    margin = np.abs(np.asarray(grid.direction)) @ np.asarray(grid.spacing) / 2
+    return grid.corners().min(axis=0) - margin, grid.corners().max(axis=0) + margin
+
+
+def _check_overlap(method: Method, fixed: Grid, moving: Grid) -> None:
+    (fixed_low, fixed_high), (moving_low, moving_high) = _box(fixed), _box(moving)
+    gaps = np.maximum(moving_low - fixed_high, fixed_low - moving_high)
+    if gaps.max() < 0:
+        return
+    aligns = any(parameter.name == "initial" for parameter in method.parameters)
+    advice = "set 'initial' to 'rigid' or 'affine', or bring them together" if aligns else "bring them together"
+    raise InputError(
+        f"The fixed and the moving image do not overlap in space, they are {np.linalg.norm(gaps.clip(0)):.4g} mm apart: "
+        f"{advice} first."
+    )
