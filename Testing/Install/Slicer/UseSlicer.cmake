@@ -2,6 +2,9 @@
 
 option(BUILD_TESTING "As in Slicer, on unless asked otherwise" ON)
 enable_testing()
+if(POLICY CMP0177) # normalises the destination of an install; Slicer's begins with ./
+  cmake_policy(SET CMP0177 NEW)
+endif()
 
 # Every file listed must exist. Sub-folders are kept, below the one folder that all modules of an extension share.
 macro(slicerMacroBuildScriptedModule)
