@@ -1,0 +1,18 @@
+"""Image pairs whose truth is known: brains with a tumour grown into them, and small shapes."""
+
+from regsuite.phantoms.brain import mni152, tumour_brain
+from regsuite.phantoms.case import Case, TumourCase
+from regsuite.phantoms.shapes import shapes_2d, small_tumour_3d
+from regsuite.phantoms.toy import toy_triangle
+from regsuite.phantoms.tumour import tumour_case
+
+__all__ = [
+    "Case",
+    "TumourCase",
+    "mni152",
+    "shapes_2d",
+    "small_tumour_3d",
+    "toy_triangle",
+    "tumour_brain",
+    "tumour_case",
+]

@@ -1,0 +1,50 @@
+"""Smooth random fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from regsuite.spatial import Grid
+
+
+def smooth_noise(rng: np.random.Generator, grid: Grid, width: float) -> np.ndarray:
+    """(*shape) Gaussian noise of zero mean and unit variance, smooth over ``width`` mm."""
+    noise = rng.standard_normal(grid.shape)
+    noise = ndimage.gaussian_filter(noise, [width / h for h in grid.spacing], mode="reflect")
+    return (noise - noise.mean()) / noise.std()
+
+
+def smooth_vectors(rng: np.random.Generator, grid: Grid, widths: Sequence[float], inside: np.ndarray) -> np.ndarray:
+    """(d, *shape) random vectors that vanish at the grid's border, of root mean square length 1 over ``inside``.
+
+    widths: smoothness in mm; every width contributes in proportion to itself, so that none makes the field rough.
+    """
+    total = np.zeros((grid.dim, *grid.shape))
+    for width in widths:
+        total += width * np.stack([smooth_noise(rng, grid, width) for _ in range(grid.dim)])
+    total *= border_window(grid, max(widths) / 2)
+    return total / np.sqrt((total**2).sum(axis=0)[inside].mean())
+
+
+def border_window(grid: Grid, margin: float) -> np.ndarray:
+    """(*shape) from 0 on the outermost voxels to 1 at ``margin`` mm from them."""
+    window = np.ones(grid.shape)
+    for axis, (n, h) in enumerate(zip(grid.shape, grid.spacing, strict=True)):
+        index = np.arange(n)
+        distance = np.minimum(index, n - 1 - index) * h
+        window *= smoothstep(distance / margin).reshape([-1 if a == axis else 1 for a in range(grid.dim)])
+    return window
+
+
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, a smooth rise between."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def depth(inside: np.ndarray, grid: Grid) -> np.ndarray:
+    """(*shape) distance in mm from every voxel of ``inside`` to the nearest voxel that is not."""
+    return ndimage.distance_transform_edt(inside, sampling=grid.spacing)

@@ -1,0 +1,64 @@
+"""The toy of the weighted metamorphosis paper's Fig. 1, drawn anew: a triangle grows and pushes four ovals aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from regsuite.phantoms.case import Case
+from regsuite.spatial import Grid, Image, LabelImage
+
+_OVAL_NAMES = ("Bottom", "Left", "Right", "Top")
+# (centre x, centre y, semi-axis x, semi-axis y) on a canvas of 300 x 300, y upwards; inner ovals, then border ovals.
+_MOVING_OVALS = (
+    (150, 122, 22, 9), (118, 158, 9, 22), (200, 170, 9, 22), (150, 236, 22, 9),
+    (150, 34, 34, 6), (34, 150, 6, 34), (266, 150, 6, 34), (150, 274, 34, 6),
+)  # fmt: skip
+_FIXED_OVALS = (
+    (150, 98, 22, 9), (92, 167, 9, 22), (212, 176, 9, 22), (150, 246, 22, 9),
+    (150, 20, 34, 6), (20, 150, 6, 34), (280, 150, 6, 34), (150, 284, 34, 6),
+)  # fmt: skip
+_MOVING_TRIANGLE, _FIXED_TRIANGLE = 22.0, 70.0
+_OVAL_LEVEL = 0.5
+
+
+def toy_triangle(size: int = 300) -> Case:
+    """Moving: a small triangle among four grey ovals and four more at the border; fixed: a large one.
+
+    The bottom and the left inner oval of the moving image lie where the fixed image has its triangle, and the border
+    ovals of the two images do not overlap, as in the paper. Voxels are 1 mm; ``size`` scales the drawing. Labels 1 to 4
+    are the inner ovals, 5 to 8 those at the border; the mask is the fixed image's triangle.
+    """
+    grid = Grid.regular((size, size), 1.0)
+    fixed, fixed_labels, triangle = _drawn(grid, size / 300, _FIXED_OVALS, _FIXED_TRIANGLE, "Grown")
+    moving, moving_labels, _ = _drawn(grid, size / 300, _MOVING_OVALS, _MOVING_TRIANGLE, "Before")
+    mask = LabelImage.from_array(triangle > 0.5, grid, {1: "Triangle"}, {1: (0.90, 0.25, 0.20)})
+    return Case(fixed, moving, mask, fixed_labels, moving_labels)
+
+
+def _drawn(
+    grid: Grid, scale: float, ovals: Sequence[tuple[float, ...]], circumradius: float, name: str
+) -> tuple[Image, LabelImage, np.ndarray]:
+    """Image, oval labels, share of the triangle."""
+    y, x = np.indices(grid.shape) / scale
+    triangle = _soft(_triangle_distance(x - 150, y - 150, circumradius) * scale)
+    image, labels = triangle.copy(), np.zeros(grid.shape, dtype=np.int32)
+    for value, (centre_x, centre_y, a, b) in enumerate(ovals, start=1):
+        oval = _soft((np.hypot((x - centre_x) / a, (y - centre_y) / b) - 1) * min(a, b) * scale)
+        image = np.maximum(image, _OVAL_LEVEL * oval)
+        labels[oval > 0.5] = value
+    names = {i + 1: f"{place} oval" for i, place in enumerate(_OVAL_NAMES)}
+    names |= {i + 5: f"Border oval {i + 1}" for i in range(4)}
+    return Image.from_array(image.astype(np.float32), grid, name), LabelImage.from_array(labels, grid, names), triangle
+
+
+def _triangle_distance(x: np.ndarray, y: np.ndarray, circumradius: float) -> np.ndarray:
+    """Signed distance to the sides' lines of an upright equilateral triangle about the origin, negative inside."""
+    normals = [np.radians(angle) for angle in (270, 30, 150)]
+    return np.max([np.cos(a) * x + np.sin(a) * y for a in normals], axis=0) - circumradius / 2
+
+
+def _soft(distance: np.ndarray) -> np.ndarray:
+    """Share of the inside, from 1 to 0 across the two pixels of an edge."""
+    return np.clip(0.5 - distance / 2, 0, 1)
