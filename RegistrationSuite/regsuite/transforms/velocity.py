@@ -74,6 +74,10 @@ class TimeVelocity(Transform):
             x = x + step * self._velocity(v, middle)
         return x
 
+    def field(self) -> DisplacementField:
+        """The flow as a displacement on the velocity's own grid."""
+        return DisplacementField(self.grid, self.displacement(self.grid, self.data.device))
+
     def _velocity(self, v: Tensor, x: Tensor) -> Tensor:
         return sample(v, self.grid, x, outside="zeros")[0].movedim(0, -1).to(x.dtype)
 
