@@ -4,10 +4,11 @@ from regsuite.phantoms.brain import mni152, tumour_brain
 from regsuite.phantoms.case import Case, TumourCase
 from regsuite.phantoms.shapes import shapes_2d, small_tumour_3d
 from regsuite.phantoms.toy import toy_triangle
-from regsuite.phantoms.tumour import tumour_case
+from regsuite.phantoms.tumour import Recipe, tumour_case
 
 __all__ = [
     "Case",
+    "Recipe",
     "TumourCase",
     "mni152",
     "shapes_2d",

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from regsuite.phantoms.case import GREY, LABEL_COLOURS, LABEL_NAMES, VENTRICLES, WHITE, TumourCase
-from regsuite.phantoms.tumour import Growth, tumour_case
+from regsuite.phantoms.tumour import Recipe, tumour_case
 from regsuite.spatial import Grid, Image, LabelImage
 
 # MNI coordinates (mm) inside the bodies and the atria of the lateral ventricles.
@@ -66,17 +66,13 @@ def _around(inside: np.ndarray, grid: Grid) -> tuple[slice, ...]:
 
 
 def tumour_brain(
-    template: Image | None = None,
-    labels: LabelImage | None = None,
-    *,
-    seed: int = 0,
-    growth: Growth | None = None,
-    **how: Any,
+    template: Image | None = None, labels: LabelImage | None = None, *, seed: int = 0, **recipe: Any
 ) -> TumourCase:
     """A patient made of a healthy brain, the MNI152 template by default, with a tumour beside the ventricles.
 
-    template: brain-extracted, with its labels; how: the further arguments of :func:`regsuite.phantoms.tumour_case`.
+    template: brain-extracted, with its labels; recipe: fields of :class:`regsuite.phantoms.Recipe` that differ from
+    their defaults, such as centre, radius or mass_effect.
     """
     if template is None or labels is None:
         template, labels = mni152()
-    return tumour_case(template, labels, growth or Growth(), seed=seed, **how)
+    return tumour_case(template, labels, Recipe(**recipe), seed=seed)

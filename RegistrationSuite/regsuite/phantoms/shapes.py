@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
 from regsuite.phantoms.case import GREY, LABEL_COLOURS, LABEL_NAMES, VENTRICLES, WHITE, TumourCase
 from regsuite.phantoms.fields import smoothstep
-from regsuite.phantoms.tumour import Growth, tumour_case
+from regsuite.phantoms.tumour import Recipe, tumour_case
 from regsuite.spatial import Grid, Image, LabelImage
 
 # Centre and semi-axes per world axis (R, A, S), relative to half the head, of what a head is made of, outside in.
@@ -22,7 +23,7 @@ _PARTS: tuple[tuple[int, tuple[float, float, float], tuple[float, float, float]]
     (VENTRICLES, (0.16, 0.05, 0.05), (0.11, 0.36, 0.22)),
 )
 _LEVELS = {GREY: 0.65, WHITE: 0.9, VENTRICLES: 0.25}
-_TUMOUR = (0.36, 0.10, 0.05)
+_TUMOUR = (0.42, 0.10, 0.05)
 
 
 def shapes_2d(
@@ -31,14 +32,14 @@ def shapes_2d(
     spacing: float | Sequence[float] = 1.0,
     direction: np.ndarray | None = None,
     seed: int = 0,
-    **how: float,
+    **recipe: Any,
 ) -> TumourCase:
     """A flat head of about 100 mm with ventricles and a tumour.
 
-    shape: (j, i); spacing: mm; direction: 2 x 2, columns are the array axes' RAS directions; how: as for
-    :func:`regsuite.phantoms.tumour_case`.
+    shape: (j, i); spacing: mm; direction: 2 x 2, columns are the array axes' RAS directions;
+    recipe: fields of :class:`regsuite.phantoms.Recipe`.
     """
-    return _head(_grid(shape, spacing, direction), seed, how)
+    return _head(_grid(shape, spacing, direction), seed, recipe)
 
 
 def small_tumour_3d(
@@ -47,14 +48,14 @@ def small_tumour_3d(
     spacing: float | Sequence[float] = 2.5,
     direction: np.ndarray | None = None,
     seed: int = 0,
-    **how: float,
+    **recipe: Any,
 ) -> TumourCase:
     """A head of about 100 mm with ventricles and a tumour.
 
-    shape: (k, j, i); spacing: mm; direction: 3 x 3, columns are the array axes' RAS directions; how: as for
-    :func:`regsuite.phantoms.tumour_case`.
+    shape: (k, j, i); spacing: mm; direction: 3 x 3, columns are the array axes' RAS directions;
+    recipe: fields of :class:`regsuite.phantoms.Recipe`.
     """
-    return _head(_grid(shape, spacing, direction), seed, how)
+    return _head(_grid(shape, spacing, direction), seed, recipe)
 
 
 def _grid(shape: Sequence[int], spacing: float | Sequence[float], direction: np.ndarray | None) -> Grid:
@@ -67,14 +68,18 @@ def _grid(shape: Sequence[int], spacing: float | Sequence[float], direction: np.
     return Grid.from_affine(shape, matrix)
 
 
-def _head(grid: Grid, seed: int, how: dict[str, float]) -> TumourCase:
+def _head(grid: Grid, seed: int, recipe: Mapping[str, Any]) -> TumourCase:
     half = _half_size(grid)
     template, labels = _drawn(grid, half)
-    radius = 0.26 * half
-    growth = Growth(np.asarray(_TUMOUR[: grid.dim]) * half, radius, 0.5 * radius, 0.12 * half)
-    return tumour_case(
-        template, labels, growth, seed=seed, **{"anatomy": 0.03 * half, "anatomy_widths": (0.4 * half,), **how}
-    )
+    usual = {
+        "centre": np.asarray(_TUMOUR[: grid.dim]) * half,
+        "radius": 0.25 * half,
+        "mass_effect": 0.15 * half,
+        "oedema": 0.12 * half,
+        "anatomy": 0.03 * half,
+        "anatomy_widths": (0.4 * half,),
+    }
+    return tumour_case(template, labels, Recipe(**{**usual, **recipe}), seed=seed)
 
 
 def _half_size(grid: Grid) -> float:

@@ -13,11 +13,11 @@ _OVAL_NAMES = ("Bottom", "Left", "Right", "Top")
 # (centre x, centre y, semi-axis x, semi-axis y) on a canvas of 300 x 300, y upwards; inner ovals, then border ovals.
 _MOVING_OVALS = (
     (150, 122, 22, 9), (118, 158, 9, 22), (200, 170, 9, 22), (150, 236, 22, 9),
-    (150, 34, 34, 6), (34, 150, 6, 34), (266, 150, 6, 34), (150, 274, 34, 6),
+    (150, 34, 34, 6), (34, 150, 6, 34), (266, 150, 6, 34), (150, 266, 34, 6),
 )  # fmt: skip
 _FIXED_OVALS = (
     (150, 98, 22, 9), (92, 167, 9, 22), (212, 176, 9, 22), (150, 246, 22, 9),
-    (150, 20, 34, 6), (20, 150, 6, 34), (280, 150, 6, 34), (150, 284, 34, 6),
+    (150, 20, 34, 6), (20, 150, 6, 34), (280, 150, 6, 34), (150, 280, 34, 6),
 )  # fmt: skip
 _MOVING_TRIANGLE, _FIXED_TRIANGLE = 22.0, 70.0
 _OVAL_LEVEL = 0.5
@@ -45,7 +45,7 @@ def _drawn(
     triangle = _soft(_triangle_distance(x - 150, y - 150, circumradius) * scale)
     image, labels = triangle.copy(), np.zeros(grid.shape, dtype=np.int32)
     for value, (centre_x, centre_y, a, b) in enumerate(ovals, start=1):
-        oval = _soft((np.hypot((x - centre_x) / a, (y - centre_y) / b) - 1) * min(a, b) * scale)
+        oval = _soft(_oval_distance(x - centre_x, y - centre_y, a, b) * scale)
         image = np.maximum(image, _OVAL_LEVEL * oval)
         labels[oval > 0.5] = value
     names = {i + 1: f"{place} oval" for i, place in enumerate(_OVAL_NAMES)}
@@ -57,6 +57,13 @@ def _triangle_distance(x: np.ndarray, y: np.ndarray, circumradius: float) -> np.
     """Signed distance to the sides' lines of an upright equilateral triangle about the origin, negative inside."""
     normals = [np.radians(angle) for angle in (270, 30, 150)]
     return np.max([np.cos(a) * x + np.sin(a) * y for a in normals], axis=0) - circumradius / 2
+
+
+def _oval_distance(x: np.ndarray, y: np.ndarray, a: float, b: float) -> np.ndarray:
+    """Signed distance to an ellipse about the origin, to first order near its outline, negative inside."""
+    level = np.hypot(x / a, y / b)
+    slope = np.hypot(x / a**2, y / b**2) / np.maximum(level, 1e-6)
+    return (level - 1) / np.maximum(slope, 1e-6)
 
 
 def _soft(distance: np.ndarray) -> np.ndarray:
