@@ -67,7 +67,8 @@ class Writer:
             return {"kind": "affine", "matrix": self.array(transform.matrix)}
         for kind, cls in _ON_GRID.items():
             if type(transform) is cls:
-                return {"kind": kind, "grid": self.grid(transform.grid), "data": self.array(transform.data)}
+                on_grid: Any = transform
+                return {"kind": kind, "grid": self.grid(on_grid.grid), "data": self.array(on_grid.data)}
         raise TypeError(f"a {type(transform).__name__} cannot be stored")
 
 

@@ -15,8 +15,10 @@ from regsuite.spatial import Grid, Image, LabelImage, PointSet
 
 Inputs = Mapping[str, Image | LabelImage | PointSet]
 
-BYTES_PER_VOXEL = 120.0
-"""Least memory of a run for every voxel of the fixed image: images, fields and results, 30 single-precision numbers."""
+FIXED_BYTES = 120
+"""Least memory of a run for every voxel of the fixed image: its fields and results, 30 single-precision numbers."""
+OTHER_BYTES = 16
+"""Least memory for every voxel of another image: as read, as given, and evened out."""
 
 _TYPES: dict[str, type] = {"image": Image, "mask": LabelImage, "labels": LabelImage, "points": PointSet}
 _KINDS = {"image": "a scalar image", "mask": "a mask", "labels": "a label image", "points": "a set of points"}
@@ -34,14 +36,15 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
         _check_kind(item, value)
     _check_dimensions(method, given)
     _check_grids(given, inputs)
-    check_size(inputs["fixed"].grid)
     for item, value in given:
         if isinstance(value, Image):
+            check_size(item, value.grid)
             _check_intensities(item, value)
-        elif item.kind == "mask":
-            _check_mask(item, value, inputs["fixed"])
-    if getattr(parameters, "initial", "none") == "none":
-        _check_overlap(method, inputs["fixed"].grid, inputs["moving"].grid)
+    fixed, moving, mask = (inputs.get(role) for role in ("fixed", "moving", "mask"))
+    if isinstance(fixed, Image) and isinstance(mask, LabelImage):
+        _check_mask(mask, fixed)
+    if isinstance(fixed, Image) and isinstance(moving, Image) and getattr(parameters, "initial", "none") == "none":
+        _check_overlap(method, fixed.grid, moving.grid)
 
 
 def check_roles(method: Method, inputs: Mapping[str, Any]) -> None:
@@ -55,14 +58,14 @@ def check_roles(method: Method, inputs: Mapping[str, Any]) -> None:
             raise InputError(f"{method.title} needs the {_name(item)}, the input '{role}': give one.")
 
 
-def check_size(grid: Grid) -> None:
-    """InputError where a run on the fixed image's ``grid`` cannot fit into the memory that is free."""
+def check_size(item: Input, grid: Grid) -> None:
+    """InputError where a run with an image on ``grid`` as this input cannot fit into the memory that is free."""
     available = memory.available_memory()
-    needed = grid.voxel_count * BYTES_PER_VOXEL
+    needed = grid.voxel_count * (FIXED_BYTES if item.role == "fixed" else OTHER_BYTES)
     if available is not None and needed > available:
         raise InputError(
-            f"The fixed image of {_shape(grid)} voxels needs at least {memory.text_of(needed)} of memory, and "
-            f"{memory.text_of(available)} are free: resample it to larger voxels or crop it first."
+            f"The {_name(item)} of {_shape(grid)} voxels needs at least {memory.text_of(needed)} of memory, and "
+            f"{memory.text_of(available)} are free: lower its resolution or crop it first."
         )
 
 
@@ -144,14 +147,14 @@ def _check_intensities(item: Input, image: Image) -> None:
         raise InputError(f"The {_name(item)} has the same value, {low:g}, in every voxel: choose another.")
 
 
-def _check_mask(item: Input, mask: LabelImage, fixed: Any) -> None:
+def _check_mask(mask: LabelImage, fixed: Image) -> None:
     inside = mask.mask()
     if not bool(inside.any()):
-        raise InputError(f"The {_name(item)} is empty: mark the region in it, or choose a method without a mask.")
+        raise InputError("The mask is empty: mark a region in it, or choose a method without a mask.")
     for share, whole in _shares(inside, fixed.data[0, 0]):
         if share > _FULL:
             raise InputError(
-                f"The {_name(item)} covers {100 * share:.3g} % of {whole}, which leaves nothing to align: mark only "
+                f"The mask covers {100 * share:.3g} % of {whole}, which leaves nothing to align: mark only "
                 "the region that has no counterpart."
             )
 
@@ -177,6 +180,6 @@ def _check_overlap(method: Method, fixed: Grid, moving: Grid) -> None:
     aligns = any(parameter.name == "initial" for parameter in method.parameters)
     advice = "set 'initial' to 'rigid' or 'affine', or bring them together" if aligns else "bring them together"
     raise InputError(
-        f"The fixed and the moving image do not overlap in space, they are {np.linalg.norm(gaps.clip(0)):.4g} mm apart: "
-        f"{advice} first."
+        "The fixed and the moving image do not overlap in space, they are "
+        f"{np.linalg.norm(gaps.clip(0)):.4g} mm apart: {advice} first."
     )

@@ -1,0 +1,8 @@
+"""A job is data; it runs in place or in a worker process. Nothing here imports torch before a job runs."""
+
+from regsuite.jobs.client import WorkerClient
+from regsuite.jobs.job import Job
+from regsuite.jobs.local import run
+from regsuite.jobs.message import Message
+
+__all__ = ["Job", "Message", "WorkerClient", "run"]

@@ -1,0 +1,157 @@
+"""A job run in this process: inputs loaded and checked, device chosen, seeds set, the result's record completed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import regsuite
+from regsuite import catalog, memory
+from regsuite.catalog import Input, Method
+from regsuite.jobs import device as devices
+from regsuite.jobs.failures import plain_failures
+from regsuite.jobs.job import Job
+from regsuite.progress import Context, Part, Progress
+
+if TYPE_CHECKING:
+    from regsuite.registration import Registration
+    from regsuite.spatial import Image, LabelImage, PointSet
+
+
+def run(job: Job, progress: Progress | None = None) -> Registration:
+    """Run ``job`` here and now.
+
+    Raises InputError (unknown method or value, unusable input, absent device), JobFailed (out of memory, a missing
+    package) and whatever ``progress`` raises to end the run.
+    """
+    method = catalog.method(job.method)
+    parameters = method.check_values(job.parameters)
+    with plain_failures():
+        return _run(job, method, parameters, progress or Progress())
+
+
+def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Registration:
+    from regsuite.checks import check_inputs, check_roles
+
+    check_roles(method, job.inputs)
+    device = devices.choose(job.device)
+    memory.reset_peak()
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    progress.step(0.0, "Reading the images")
+    inputs = _load(method, job.inputs)
+    check_inputs(method, inputs, parameters)
+    noted = _Noted(progress)
+    registration, used = _on_device(method, inputs, parameters, Context(noted, device, job.seed))
+    registration.record = {
+        **registration.record,
+        "method": method.name,
+        "title": method.title,
+        "citation": asdict(method.citation),
+        "parameters": asdict(parameters),
+        "seed": job.seed,
+        "inputs": {role: _geometry(value, job.inputs[role]) for role, value in inputs.items()},
+        "device_asked": job.device,
+        "device": devices.name(used),
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - clock,
+        **_peaks(used),
+        "log": noted.lines,
+        "versions": _versions(),
+    }
+    return registration
+
+
+class _Noted(Part):
+    """Keeps what is logged for the record while passing everything on."""
+
+    def __init__(self, whole: Progress) -> None:
+        super().__init__(whole, 0.0, 1.0)
+        self.lines: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.lines.append(text)
+        super().log(text)
+
+
+def _load(method: Method, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs in the order the method declares them, files read."""
+    given = [item for item in method.inputs if item.role in inputs]
+    return {item.role: _read(item, inputs[item.role]) for item in given}
+
+
+def _read(item: Input, value: Any) -> Any:
+    if not isinstance(value, (str, os.PathLike)):
+        return value
+    from regsuite import io
+
+    readers = {"image": io.read_image, "mask": io.read_labels, "labels": io.read_labels, "points": io.read_points}
+    return readers[item.kind](value)
+
+
+def _on_device(
+    method: Method, inputs: Mapping[str, Any], parameters: Any, context: Context
+) -> tuple[Registration, str]:
+    """The result and the device it was made on: the CPU where the GPU's memory is too small."""
+    import torch
+
+    function = method.load()
+    try:
+        with _seeded(context):
+            return function(inputs, parameters, context), context.device
+    except torch.cuda.OutOfMemoryError:
+        context.progress.log("The GPU's memory is too small for this run: it starts again on the CPU.")
+    devices.release()
+    on_cpu = replace(context, device="cpu")
+    with _seeded(on_cpu):
+        return function(inputs, parameters, on_cpu), "cpu"
+
+
+@contextmanager
+def _seeded(context: Context) -> Iterator[None]:
+    """Random numbers that follow from the seed, whichever library draws them; the caller's own go on undisturbed."""
+    import numpy as np
+    import torch
+
+    # SciPy and scikit-learn draw from NumPy's global generator, which ruff would have us avoid (NPY002).
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    gpus = [context.device] if context.device.startswith("cuda") else []
+    with torch.random.fork_rng(gpus):
+        random.seed(context.seed)
+        np.random.seed(context.seed)  # noqa: NPY002
+        torch.manual_seed(context.seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+
+
+def _geometry(value: Image | LabelImage | PointSet, given: Any) -> dict[str, Any]:
+    """What the record says of an input: where it came from and where it lies."""
+    source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
+    grid = getattr(value, "grid", None)
+    if grid is None:
+        return {**source, "points": len(value.array())}
+    return {**source, "name": getattr(value, "name", ""), **asdict(grid)}
+
+
+def _peaks(device: str) -> dict[str, float]:
+    import torch
+
+    peaks = {"peak_memory_mb": memory.peak_mb()}
+    if device.startswith("cuda"):
+        peaks["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
+    return peaks
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "scipy", "SimpleITK")}
+    return {"regsuite": regsuite.__version__, "python": platform.python_version(), **packages}
