@@ -18,6 +18,9 @@ class Progress:
     def step(self, fraction: float, message: str = "") -> None:
         """The run is at ``fraction`` (0 to 1) of its work."""
 
+    def check(self) -> None:
+        """Raises Cancelled where the user has cancelled; for stages that do not say how far they are."""
+
     def log(self, text: str) -> None:
         """One line for the log: a choice the method made, and why."""
 
@@ -36,6 +39,9 @@ class Part(Progress):
 
     def step(self, fraction: float, message: str = "") -> None:
         self._whole.step(self._start + (self._stop - self._start) * fraction, message)
+
+    def check(self) -> None:
+        self._whole.check()
 
     def log(self, text: str) -> None:
         self._whole.log(text)
@@ -57,3 +63,17 @@ class Context:
     progress: Progress = field(default_factory=Progress)
     device: str = "cpu"
     seed: int = 0
+
+    def silent(self) -> Progress:
+        """For a stage whose messages would confuse; cancelling still works."""
+        return _Silent(self.progress)
+
+
+class _Silent(Progress):
+    """Passes on nothing but the chance to cancel."""
+
+    def __init__(self, whole: Progress) -> None:
+        self._whole = whole
+
+    def step(self, fraction: float, message: str = "") -> None:
+        self._whole.check()

@@ -35,33 +35,41 @@ class ShootingParameters:
         maximum=50.0,
     )
     kernel_widths: tuple[float, ...] = parameter(
-        (6.0, 14.0),
+        (0.0,),
         "Smoothness widths",
-        "Standard deviations of the deformation's smoothing kernel: small ones follow detail, large ones move regions "
-        "as a whole. Several are summed.",
+        "Standard deviations of the deformation's smoothing kernels, which are summed: small ones follow detail, large "
+        "ones move regions as a whole. 0 takes 4 % and 10 % of the images' extent (6 and 15 mm for a head).",
         unit="mm",
-        minimum=0.01,
+        minimum=0.0,
         maximum=500.0,
     )
     regularity: float = parameter(
-        1e-4,
+        0.02,
         "Regularity",
-        "Weight λ of the energy against the image difference: larger gives a smoother, smaller deformation.",
-        unit="1/mm²",
-        minimum=1e-9,
-        maximum=10.0,
+        "Squared intensity difference (images scaled from 0 to 1) that is worth moving everything by a tenth of the "
+        "images' extent: larger gives a smoother, smaller deformation.",
+        minimum=1e-6,
+        maximum=1e3,
     )
     levels: int = parameter(
         3, "Scales", "Number of scales, each twice as coarse as the next.", minimum=1, maximum=8, advanced=True
     )
     iterations: int = parameter(
-        30, "Iterations per scale", "Most iterations on each scale; fewer where the energy settles.",
-        minimum=1, maximum=5000, advanced=True,
-    )  # fmt: skip
+        30,
+        "Iterations per scale",
+        "Most evaluations of the energy on a scale, half as many on the finest of several; fewer where it settles.",
+        minimum=1,
+        maximum=5000,
+        advanced=True,
+    )
     steps: int = parameter(
-        8, "Time steps", "Integration steps from the moving image (t = 0) to the fixed one (t = 1).",
-        minimum=2, maximum=200, advanced=True,
-    )  # fmt: skip
+        8,
+        "Time steps",
+        "Integration steps from the moving image (t = 0) to the fixed one (t = 1).",
+        minimum=2,
+        maximum=200,
+        advanced=True,
+    )
     kernel: str = parameter(
         "gaussian",
         "Kernel",
@@ -69,21 +77,36 @@ class ShootingParameters:
         choices=("gaussian", "sobolev"),
         advanced=True,
     )
+    formulation: str = parameter(
+        "path",
+        "Formulation",
+        "What is optimised: the whole 'path', which converges in fewer evaluations, or as in the paper its initial "
+        "residual, from which the geodesic is 'shooting'. The energy is the same.",
+        choices=("path", "shooting"),
+        advanced=True,
+    )
     optimiser: str = parameter(
         "lbfgs",
         "Optimiser",
-        "'lbfgs' converges in fewer evaluations; 'adadelta' is the paper's.",
+        "'lbfgs' needs tens of evaluations; 'adadelta' is the paper's and needs hundreds.",
         choices=("lbfgs", "adadelta"),
         advanced=True,
     )
     bias_correction: bool = parameter(
-        True, "Correct bias field", "Even out slow brightness changes (N4) of both images before they are compared. "
-        "Results keep the original intensities.", advanced=True,
-    )  # fmt: skip
-    checkpointing: bool = parameter(
-        True, "Save memory", "Recompute the steps for the gradient where they would not fit: less memory, a third more time.",
+        True,
+        "Correct bias field",
+        "Even out slow brightness changes (N4) of both images before they are compared. Results keep the original "
+        "intensities.",
         advanced=True,
-    )  # fmt: skip
+    )
+    checkpointing: str = parameter(
+        "auto",
+        "Save memory",
+        "Recompute the steps for the gradient instead of keeping them: several times less memory, a third more time. "
+        "'auto' does so where keeping them would take over half of the free memory.",
+        choices=("auto", "on", "off"),
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True)
