@@ -9,7 +9,8 @@ is replaced.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,6 +76,16 @@ def running() -> bool:
     return _session is not None
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warning and no error of VTK's is shown or counted inside."""
+    vtk.vtkObject.GlobalWarningDisplayOff()
+    try:
+        yield
+    finally:
+        vtk.vtkObject.GlobalWarningDisplayOn()
+
+
 def _desktop_session() -> Session:
     return Session(slicer.mrmlScene, slicer.app.applicationLogic())
 
@@ -94,19 +105,20 @@ def _plain_session() -> Session:
 
 
 def _add_module(name: str, application_logic: Any, scene: Any) -> None:
-    # A second colour logic in one scene turns volumes to noise: the application's own is used.
-    logic = application_logic.GetColorLogic() if name == "Colors" else getattr(slicer, MODULE_LOGICS[name])()
-    if name != "Colors":
-        logic.SetMRMLApplicationLogic(application_logic)
-    logic.SetMRMLScene(scene)
+    logic = getattr(slicer, MODULE_LOGICS[name])()
+    if name == "Colors":
+        # In place of the one the application made for itself: two in one scene turn volumes to noise.
+        application_logic.SetColorLogic(logic)
+    logic.SetMRMLApplicationLogic(application_logic)
+    # The colour logic asks for Slicer Desktop's files of further colour tables, which the wheel does not carry.
+    with quiet() if name == "Colors" else nullcontext():
+        logic.SetMRMLScene(scene)
     application_logic.SetModuleLogic(name, logic)
     setattr(slicer.modules, name.lower(), Module(name, logic))
 
 
 def _add_singletons(scene: Any) -> None:
     """What Slicer Desktop puts into every new scene and views expect to find."""
-    slicer.modules.colors.logic().AddDefaultColorNodes()
-    scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)
     crosshair = slicer.vtkMRMLCrosshairNode()
     crosshair.SetCrosshairName("default")

@@ -311,11 +311,8 @@ def _text_picture(text: str, size: int) -> np.ndarray:
 def _render_window() -> Any:
     """An off-screen window on what this machine offers; RuntimeError where that is nothing."""
     # VTK tries a display, EGL and OSMesa in turn and warns of each it does not find, although the next may do.
-    vtk.vtkObject.GlobalWarningDisplayOff()
-    try:
+    with standalone.quiet():
         window = vtk.vtkRenderWindow()
-    finally:
-        vtk.vtkObject.GlobalWarningDisplayOn()
     if window.GetClassName() == "vtkOSOpenGLRenderWindow" and not _has_osmesa():
         raise RuntimeError(
             "Nothing here can draw pictures: install Mesa's EGL (libegl1 and libgl1-mesa-dri on Debian)."
