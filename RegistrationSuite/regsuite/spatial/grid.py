@@ -31,7 +31,8 @@ class Grid:
             raise ValueError(f"a grid has two or three axes throughout, not shape {self.shape}, spacing {self.spacing}")
         if min(self.shape) < 1 or min(self.spacing) <= 0:
             raise ValueError(f"a grid has positive shape and spacing, not {self.shape} and {self.spacing}")
-        if abs(abs(np.linalg.det(np.asarray(self.direction))) - 1) > 1e-3:
+        axes = np.asarray(self.direction)
+        if not np.abs(axes.T @ axes - np.eye(dim)).max() <= 1e-3:
             raise ValueError("a grid's axes are orthogonal unit vectors; resample a sheared image first")
 
     @classmethod

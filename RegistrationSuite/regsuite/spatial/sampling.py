@@ -35,12 +35,14 @@ def sample_displaced(data: Tensor, index: Tensor, displacement: Tensor, outside:
 
 def _at_index(data: Tensor, index: Tensor, mode: Mode, outside: Outside) -> Tensor:
     """grid_sample at array indices (1, ..., d), whatever the size of the axes."""
-    sizes = torch.tensor(data.shape[2:], dtype=index.dtype, device=index.device)
-    # A single-voxel axis spans no length: align_corners would divide by zero, so the axis is doubled.
-    normalised = 2 * index / (sizes - 1).clamp(min=1) - 1
-    for axis, size in enumerate(data.shape[2:]):
-        if size == 1:
-            data = torch.cat([data, data], dim=2 + axis)
+    # An axis of one voxel has no length to divide by: it gets a neighbour on both sides.
+    single = [int(size == 1) for size in data.shape[2:]]
+    if any(single):
+        margins = [margin for margin in reversed(single) for _ in range(2)]
+        data = functional.pad(data, margins, mode="constant" if outside == "zeros" else "replicate")
+        index = index + torch.tensor(single, dtype=index.dtype, device=index.device)
+    last = torch.tensor(data.shape[2:], dtype=index.dtype, device=index.device) - 1
+    normalised = 2 * index / last - 1
     return functional.grid_sample(
         data,
         normalised.flip(-1),

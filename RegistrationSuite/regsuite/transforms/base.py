@@ -60,8 +60,16 @@ class Transform(ABC):
 
     def jacobian_determinant(self, grid: Grid, device: str | torch.device = "cpu") -> Tensor:
         """det ∂T/∂x, (1, 1, *shape): above 1 where fixed space covers more moving tissue, below 0 where it folds."""
-        matrix = self.jacobian_matrix(grid, device)
-        return torch.linalg.det(matrix.movedim((1, 2), (-2, -1)))[:, None]
+        return determinant(self.jacobian_matrix(grid, device))
+
+
+def determinant(matrix: Tensor) -> Tensor:
+    """Of (N, d, d, ...), d = 2 or 3, written out because a factorisation a voxel is slow: (N, 1, ...)."""
+    m = [list(row.unbind(1)) for row in matrix.unbind(1)]
+    if len(m) == 2:
+        return (m[0][0] * m[1][1] - m[0][1] * m[1][0])[:, None]
+    minors = [m[1][j - 2] * m[2][j - 1] - m[1][j - 1] * m[2][j - 2] for j in range(3)]
+    return (m[0][0] * minors[0] + m[0][1] * minors[1] + m[0][2] * minors[2])[:, None]
 
 
 def _difference(data: Tensor, axis: int, spacing: float) -> Tensor:
