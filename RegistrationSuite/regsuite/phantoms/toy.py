@@ -21,6 +21,8 @@ _FIXED_OVALS = (
 )  # fmt: skip
 _MOVING_TRIANGLE, _FIXED_TRIANGLE = 22.0, 70.0
 _OVAL_LEVEL = 0.5
+# A little below a half: the triangle's base runs through voxel centres, where rounding would decide.
+_INSIDE = 0.499
 
 
 def toy_triangle(size: int = 300) -> Case:
@@ -30,10 +32,11 @@ def toy_triangle(size: int = 300) -> Case:
     ovals of the two images do not overlap, as in the paper. Voxels are 1 mm; ``size`` scales the drawing. Labels 1 to 4
     are the inner ovals, 5 to 8 those at the border; the mask is the fixed image's triangle.
     """
-    grid = Grid.regular((size, size), 1.0)
+    # Columns run from right to left, so that radiological views show the drawing as it is in the paper.
+    grid = Grid.from_affine((size, size), np.array([[0.0, -1.0, size - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
     fixed, fixed_labels, triangle = _drawn(grid, size / 300, _FIXED_OVALS, _FIXED_TRIANGLE, "Grown")
     moving, moving_labels, _ = _drawn(grid, size / 300, _MOVING_OVALS, _MOVING_TRIANGLE, "Before")
-    mask = LabelImage.from_array(triangle > 0.5, grid, {1: "Triangle"}, {1: (0.90, 0.25, 0.20)})
+    mask = LabelImage.from_array(triangle > _INSIDE, grid, {1: "Triangle"}, {1: (0.90, 0.25, 0.20)})
     return Case(fixed, moving, mask, fixed_labels, moving_labels)
 
 
@@ -47,7 +50,7 @@ def _drawn(
     for value, (centre_x, centre_y, a, b) in enumerate(ovals, start=1):
         oval = _soft(_oval_distance(x - centre_x, y - centre_y, a, b) * scale)
         image = np.maximum(image, _OVAL_LEVEL * oval)
-        labels[oval > 0.5] = value
+        labels[oval > _INSIDE] = value
     names = {i + 1: f"{place} oval" for i, place in enumerate(_OVAL_NAMES)}
     names |= {i + 5: f"Border oval {i + 1}" for i in range(4)}
     return Image.from_array(image.astype(np.float32), grid, name), LabelImage.from_array(labels, grid, names), triangle
