@@ -270,8 +270,9 @@ def evolution(subject: Subject) -> Picture | None:
     for column, index in enumerate(chosen):
         for plane, axes in sheet.column(column):
             draw_image(axes, plane, plane.image(frames[index]), grey_window(subject.moving))
-            if len(masks) == len(frames):
-                outline(axes, plane, plane.image(masks[index]), LESION_COLOUR, 1.0)
+            if masks:
+                mask = masks[round(index * (len(masks) - 1) / (len(frames) - 1))]
+                outline(axes, plane, plane.image(mask), LESION_COLOUR, 1.0)
     for plane, axes in sheet.column(len(chosen)):
         draw_image(axes, plane, plane.image(subject.fixed), grey_window(subject.fixed))
         subject.draw_lesion(axes, plane)

@@ -1,0 +1,232 @@
+"""A page that shows a registration to a person: pictures first, then figures, parameters and record.
+
+``report.html`` needs nothing beside it: pictures and style are inside, no link leads out but the citation's.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from regsuite import catalog
+from regsuite.catalog import Parameter
+from regsuite.pictures import Picture, Subject, all_pictures
+from regsuite.registration import Registration, Table
+from regsuite.spatial import Image, LabelImage
+
+_UNITS = {"_mm": "mm", "_mb": "MB", "_seconds": "s"}
+_SPELLING = {"dice": "Dice", "sdlogj": "SD log J", "hd95": "HD95", "tre": "TRE"}
+_HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_")
+_MOST_HEADLINES = 5
+_SHOWN_APART = ("parameters", "inputs", "versions", "log", "citation", "title")
+
+_STYLE = """
+:root { color-scheme: light; --ink: #1d2733; --quiet: #5b6774; --line: #dfe4ea; --accent: #0a7ea4; --page: #f5f7f9; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1120px; margin: 0 auto; padding: 2.2rem 1.2rem 4rem; }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; }
+h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
+p { margin: .3rem 0; max-width: 75ch; }
+.quiet { color: var(--quiet); font-size: .92rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: .8rem;
+  margin: 1.5rem 0 .5rem; }
+.card { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem; }
+.card b { display: block; font-size: 1.45rem; font-variant-numeric: tabular-nums; line-height: 1.25; }
+.card span { color: var(--quiet); font-size: .88rem; }
+figure { margin: 0 0 1.8rem; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
+figure h3 { margin: 0 0 .6rem; font-size: 1.05rem; }
+figure img { max-width: 100%; display: block; margin: 0 auto; }
+figcaption { color: var(--quiet); font-size: .92rem; margin-top: .6rem; max-width: 90ch; }
+.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 0 1.6rem;
+  align-items: start; }
+table { border-collapse: collapse; width: 100%; background: #fff; border: 1px solid var(--line); font-size: .93rem; }
+th, td { text-align: left; padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { font-weight: 600; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr.changed td { font-weight: 600; }
+details { margin-top: 1rem; } summary { cursor: pointer; color: var(--accent); }
+pre { white-space: pre-wrap; font-size: .85rem; background: #fff; border: 1px solid var(--line); padding: .8rem; }
+@media print { body { background: #fff; } figure { break-inside: avoid; } }
+"""
+
+
+def write_report(
+    registration: Registration,
+    fixed: Image,
+    moving: Image,
+    folder: Path | str,
+    mask: LabelImage | None = None,
+    fixed_labels: LabelImage | None = None,
+    moving_labels: LabelImage | None = None,
+    pictures: Sequence[Picture] = (),
+) -> Path:
+    """Write ``report.html`` into ``folder`` and its pictures as PNG files into ``folder/pictures``; needs matplotlib.
+
+    mask, fixed_labels, moving_labels: drawn as outlines where given; pictures: further ones, shown last.
+    Returns the page's path.
+    """
+    subject = Subject(registration, fixed, moving, mask, fixed_labels, moving_labels)
+    shown = [*all_pictures(subject), *pictures]
+    beside = Path(folder) / "pictures"
+    beside.mkdir(parents=True, exist_ok=True)
+    for picture in shown:
+        (beside / f"{picture.name}.png").write_bytes(picture.png)
+    page = Path(folder) / "report.html"
+    page.write_text(_page(registration, shown), encoding="utf-8")
+    return page
+
+
+def _page(registration: Registration, pictures: Iterable[Picture]) -> str:
+    record = registration.record
+    title = escape(str(record.get("title") or record.get("method") or "Registration"))
+    sections = [
+        f"<h1>{title}</h1>",
+        _citation(record),
+        _cards(registration),
+        "<h2>Pictures</h2><p class='quiet'>Radiological view: the patient's right is on the left of the picture. "
+        "Planes pass through the middle of the lesion.</p>",
+        *map(_figure, pictures),
+        "<h2>Figures</h2>",
+        f"<div class='tables'>{''.join(map(_table, registration.tables.values()))}{_metrics(registration)}</div>",
+        "<h2>Parameters</h2>",
+        _parameters(record),
+        "<h2>Record</h2>",
+        _record(record),
+    ]
+    return (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
+    )
+
+
+def _citation(record: Mapping[str, Any]) -> str:
+    citation = record.get("citation", {})
+    doi = escape(citation.get("doi", ""))
+    link = f" <a href='https://doi.org/{doi}'>doi:{doi}</a>" if doi else ""
+    return f"<p class='quiet'>{escape(citation.get('text', ''))}{link}</p>"
+
+
+def _cards(registration: Registration) -> str:
+    """The figures a reader looks for first."""
+    metrics, record = registration.metrics, registration.record
+    cards = [(f"{_number(old)} → {_number(new)}{unit}", name) for name, old, new, unit in _changes(metrics)]
+    if "folded_fraction" in metrics:
+        cards.append((f"{100 * metrics['folded_fraction']:.3g} %", "of the voxels folded"))
+    if "seconds" in record:
+        cards.append((_duration(record["seconds"]), f"on {record.get('device', 'cpu')}"))
+    if "peak_memory_mb" in record:
+        cards.append((f"{record['peak_memory_mb'] / 1024:.1f} GB", "memory at most"))
+    shown = (f"<div class='card'><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in cards)
+    return f"<div class='cards'>{''.join(shown)}</div>"
+
+
+def _changes(metrics: Mapping[str, float]) -> list[tuple[str, float, float, str]]:
+    """Name, value before, value after, unit of the metrics that are known before and after."""
+    found = []
+    for key, old in metrics.items():
+        afters = (key.replace("_before", ending) for ending in ("_after", "_deformation", ""))
+        after = next((name for name in afters if name != key and name in metrics), None)
+        if after is not None and key.startswith(_HEADLINES):
+            name, unit = _named(key.replace("_before", ""))
+            found.append((name, old, metrics[after], f" {unit}" if unit else ""))
+    return found[:_MOST_HEADLINES]
+
+
+def _named(key: str) -> tuple[str, str]:
+    """A metric's key as a person writes it, and its unit."""
+    unit = next((text for ending, text in _UNITS.items() if key.endswith(ending)), "")
+    stem = key[: -len(unit) - 1] if unit else key
+    words = [_SPELLING.get(word, word) for word in stem.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]]), unit
+
+
+def _number(value: Any) -> str:
+    """With three or four significant digits; whole numbers and text as they are."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "–" if value is None else str(value)
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    return f"{value:.3f}" if 0.01 <= abs(value) < 10 else f"{value:.4g}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{int(seconds // 60)} min {seconds % 60:.0f} s"
+
+
+def _figure(picture: Picture) -> str:
+    data = base64.b64encode(picture.png).decode("ascii")
+    title, caption = escape(picture.title), escape(picture.caption)
+    image = f"<img alt='{title}' src='data:image/png;base64,{data}'>"
+    return f"<figure><h3>{title}</h3>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _table(table: Table) -> str:
+    body = "".join(_row(row) for row in table.rows)
+    return f"<div><h2>{escape(table.title)}</h2><table>{_head(table.columns)}{body}</table></div>"
+
+
+def _head(columns: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<th>{escape(column)}</th>" for column in columns) + "</tr>"
+
+
+def _row(cells: Sequence[Any], kind: str = "") -> str:
+    """A row whose numbers stand to the right."""
+    numeric = (isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
+    shown = (
+        f"<td{' class=number' if right else ''}>{escape(_number(cell))}</td>"
+        for cell, right in zip(cells, numeric, strict=True)
+    )
+    return f"<tr{f' class={kind}' if kind else ''}>{''.join(shown)}</tr>"
+
+
+def _metrics(registration: Registration) -> str:
+    rows = [[*_named(key), value] for key, value in registration.metrics.items()]
+    return _table(Table("All figures", ["figure", "unit", "value"], rows)) if rows else ""
+
+
+def _parameters(record: Mapping[str, Any]) -> str:
+    """Every value with its unit and meaning; those that differ from their default stand out."""
+    values = record.get("parameters", {})
+    declared = _declared(record.get("method", ""))
+    rows = []
+    for name, value in values.items():
+        parameter = declared.get(name)
+        text = ", ".join(map(_number, value)) if isinstance(value, (list, tuple)) else _number(value)
+        if parameter is None:
+            rows.append(_row([name, text, "", ""]))
+            continue
+        kind = "" if parameter.check(value) == parameter.default else "changed"
+        rows.append(_row([parameter.title, text, parameter.unit, parameter.help], kind))
+    note = "<p class='quiet'>Bold: differs from the default.</p>"
+    return f"{note}<table>{_head(['parameter', 'value', 'unit', 'meaning'])}{''.join(rows)}</table>"
+
+
+def _declared(method: str) -> dict[str, Parameter]:
+    known = catalog.methods()
+    return {parameter.name: parameter for parameter in known[method].parameters} if method in known else {}
+
+
+def _record(record: Mapping[str, Any]) -> str:
+    plain = [[_named(key)[0], value] for key, value in record.items() if key not in _SHOWN_APART]
+    rows = [_row(row) for row in plain]
+    rows += [_row([f"{role} image", _geometry(value)]) for role, value in record.get("inputs", {}).items()]
+    rows += [_row(["versions", ", ".join(f"{name} {text}" for name, text in record.get("versions", {}).items())])]
+    log = "\n".join(map(str, record.get("log", [])))
+    lines = f"<details><summary>Log</summary><pre>{escape(log)}</pre></details>" if log else ""
+    return f"<table>{''.join(rows)}</table>{lines}"
+
+
+def _geometry(given: Mapping[str, Any]) -> str:
+    """What the record says of one input, in a line."""
+    parts = [str(given[key]) for key in ("name", "path") if given.get(key)]
+    if "shape" in given:
+        parts.append(" × ".join(map(str, reversed(given["shape"]))) + " voxels")
+        parts.append(" × ".join(f"{h:.3g}" for h in reversed(given["spacing"])) + " mm")
+    return ", ".join(parts)
