@@ -5,7 +5,7 @@ A scene that is saved and opened again brings the panel's choices back, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,9 @@ MADE = "made"
 
 RESULT = "result."
 """Roles of the last run's results begin with this and end with the output's name."""
+
+FIXED = "run.fixed"
+"""Role of the image that the last run registered to."""
 
 
 class PanelState:
@@ -71,33 +74,44 @@ class PanelState:
         found = {role[len(RESULT) :]: self.reference(role) for role in roles if role.startswith(RESULT)}
         return {name: node for name, node in found.items() if node is not None}
 
-    def set_results(self, results: dict[str, Any]) -> None:
+    def set_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any) -> None:
+        """Keeps a run's nodes by output name, all the nodes it added to the scene, and its fixed image."""
+        self.set_reference(FIXED, fixed)
         for name in self.results():
             self.set_reference(RESULT + name, None)
         for name, node in results.items():
             self.set_reference(RESULT + name, node)
-
-    @contextmanager
-    def recording(self) -> Iterator[None]:
-        """Counts the nodes that appear inside as made by the last run, so that :meth:`undo` removes them."""
-        before = set(node_ids())
-        yield
-        made = [
-            *self.references(MADE),
-            *(slicer.mrmlScene.GetNodeByID(each) for each in node_ids() if each not in before),
-        ]
         self.set_references(MADE, made)
 
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Counts the nodes that appear inside as made by the last run, so that :meth:`undo` removes them."""
+        with new_nodes() as made:
+            yield
+        self.set_references(MADE, [*self.references(MADE), *made])
+
     def undo(self) -> None:
-        """Removes what the last run, and showing it, added."""
-        for node in self.references(MADE):
+        """Removes what the last run, and showing it, added. Nodes that were chosen to be filled stay."""
+        from RegistrationSuiteLib import results
+
+        made = self.references(MADE)
+        results.remove([node for node in self.results().values() if node in made])
+        for node in made:
             if slicer.mrmlScene.IsNodePresent(node):  # removing one node may take others along
                 slicer.mrmlScene.RemoveNode(node)
-        self.set_results({})
-        self.set_references(MADE, [])
+        self.set_results({}, [], None)
 
 
-def node_ids() -> list[str]:
-    """The IDs of all nodes of the scene."""
+@contextmanager
+def new_nodes() -> Iterator[list[Any]]:
+    """A list that holds, at the end of the block, the nodes that were added to the scene within it."""
+    made: list[Any] = []
+    before = {node.GetID() for node in all_nodes()}
+    yield made
+    made += [node for node in all_nodes() if node.GetID() not in before]
+
+
+def all_nodes() -> list[Any]:
+    """Every node of the scene."""
     scene = slicer.mrmlScene
-    return [scene.GetNthNode(index).GetID() for index in range(scene.GetNumberOfNodes())]
+    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]

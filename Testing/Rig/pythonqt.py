@@ -13,8 +13,10 @@ arguments; PythonQt's do not.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import inspect
+import sys
 import traceback
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -52,11 +54,19 @@ _EXTRA: dict[str, Callable[[QObject], Any]] = {
 }
 
 
+_being_read: set[tuple[int, str]] = set()
+# Reading a property may make Qt ask for the Python method that overrides its getter, such as sizeHint.
+
+
 def _get(self: QObject, name: str) -> Any:
     if name.startswith("_"):
         return _plain_get(self, name)
-    if name in _properties(type(self)):
-        return QObject.property(self, name)
+    if name in _properties(type(self)) and (id(self), name) not in _being_read:
+        _being_read.add((id(self), name))
+        try:
+            return QObject.property(self, name)
+        finally:
+            _being_read.discard((id(self), name))
     if name in _EXTRA:
         return _EXTRA[name](self)
     return _plain_get(self, name)
@@ -200,6 +210,12 @@ def _own_setters(cls: type) -> None:
     cls.__setattr__ = _set  # type: ignore[method-assign,assignment]
 
 
+def _keep_none() -> None:
+    """PySide6 lets go of None once with every call that returns nothing, which before Python 3.12 ends in a crash."""
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+
+
 def _patch() -> None:
     QObject.__getattribute__ = _get  # type: ignore[method-assign,assignment]
     for module in _QT_MODULES:
@@ -208,4 +224,5 @@ def _patch() -> None:
                 _own_setters(value)
 
 
+_keep_none()
 _patch()

@@ -7,6 +7,7 @@ icons, renaming dialogs, and the moment at which a node becomes current while a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import slicer
@@ -50,7 +51,14 @@ _FLAGS = {
     "selectNodeUponCreation": True,
 }
 _TEXTS = {"noneDisplay": "None", "baseName": ""}
-_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent", "EndRestoreEvent")
+_NODE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent")
+_SCENE_EVENTS = ("EndBatchProcessEvent", "EndCloseEvent", "EndImportEvent", "EndRestoreEvent")
+
+
+def _remove_observers(observed: list[tuple[Any, int]], _destroyed: Any = None) -> None:
+    while observed:
+        scene, tag = observed.pop()
+        scene.RemoveObserver(tag)
 
 
 class qMRMLNodeComboBox(QWidget):
@@ -81,23 +89,38 @@ class qMRMLNodeComboBox(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self._box)
+        self.destroyed.connect(partial(_remove_observers, self._observed))
 
     # --- the scene ---
 
     def setMRMLScene(self, scene: Any) -> None:
-        for observed, tag in self._observed:
-            observed.RemoveObserver(tag)
-        self._scene, self._observed = scene, []
+        _remove_observers(self._observed)
+        self._scene = scene
         if scene is not None:
-            for event in _EVENTS:
-                self._observe(scene, getattr(slicer.vtkMRMLScene, event))
+            for event in _NODE_EVENTS:
+                self._observe(event, self._on_node)
+            for event in _SCENE_EVENTS:
+                self._observe(event, self._on_scene)
         self._fill()
 
     def mrmlScene(self) -> Any:
         return self._scene
 
-    def _observe(self, watched: Any, event: int | str) -> None:
-        self._observed.append((watched, watched.AddObserver(event, lambda *_: self._fill())))
+    def _observe(self, event: str, call: Callable[[Any], None]) -> None:
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def called(_scene: Any, _event: str, node: Any) -> None:
+            call(node)
+
+        observer = called if event in _NODE_EVENTS else lambda *_: call(None)
+        self._observed.append((self._scene, self._scene.AddObserver(getattr(slicer.vtkMRMLScene, event), observer)))
+
+    def _on_node(self, node: Any) -> None:
+        """While the scene does much at once, as Slicer's own widget, waits for the end of it."""
+        if not self._scene.IsBatchProcessing() and self._shows(node):
+            self._fill()
+
+    def _on_scene(self, _: Any) -> None:
+        self._fill()
 
     def _shows(self, node: Any) -> bool:
         if node.GetHideFromEditors() and not self._values["showHidden"]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-os.environ.pop("DISPLAY", None)
 
 import slicer
 from PySide6.QtWidgets import QApplication
@@ -30,9 +30,51 @@ class Application(standalone.Application):
     def __init__(self, application_logic: Any) -> None:
         super().__init__(application_logic)
         self._qt = QApplication.instance() or QApplication(["Slicer"])
+        self._at_startup: list[Callable[[], None]] = []
 
     def processEvents(self) -> None:
         self._qt.processEvents()
+
+    def moduleManager(self) -> ModuleManager:
+        return ModuleManager()
+
+    def connect(self, signal: str, receiver: Callable[[], None]) -> None:
+        """Keeps the receivers of ``startupCompleted()``, the only signal that is simulated."""
+        if signal != "startupCompleted()":
+            raise ValueError(f"signal '{signal}' is not simulated")
+        self._at_startup.append(receiver)
+
+    def complete_startup(self) -> None:
+        """Calls what waits for the end of the start."""
+        while self._at_startup:
+            self._at_startup.pop(0)()
+
+
+class ModuleManager:
+    """Finds a loaded module by its name."""
+
+    def module(self, name: str) -> Any:
+        return getattr(slicer.modules, name.lower(), None)
+
+
+class SampleDataLogic:
+    """The registry of the module Sample Data."""
+
+    @staticmethod
+    def registerCustomSampleDataSource(
+        category: str = "Custom",
+        sampleName: str | None = None,
+        uris: str | None = None,
+        fileNames: str | None = None,
+        nodeNames: str | None = None,
+        customDownloader: Callable[[Any], Any] | None = None,
+        thumbnailFileName: str | None = None,
+    ) -> None:
+        """As in Slicer, texts (or lists of equal length) are needed even where a downloader needs none."""
+        if not all(isinstance(text, str) for text in (uris, fileNames, nodeNames)):
+            raise TypeError("uris, fileNames and nodeNames are texts")
+        sources = slicer.modules.sampleDataSources.setdefault(category, [])
+        sources.append(SimpleNamespace(sampleName=sampleName, customDownloader=customDownloader))
 
 
 class ModuleParent(SimpleNamespace):
@@ -60,7 +102,7 @@ class LoadedModule:
     def widgetRepresentation(self) -> Any:
         """The panel's container, whose ``self()`` is the widget class; made on the first call, as in Slicer."""
         if self._container is None:
-            self._container = Panel(getattr(self._source, self.name + "Widget"))
+            self._container = qSlicerScriptedLoadableModuleWidget(getattr(self._source, self.name + "Widget"))
         return self._container
 
     def close(self) -> None:
@@ -70,14 +112,14 @@ class LoadedModule:
             self._container = None
 
 
-class Panel:
-    """A module's panel in its container."""
+class qSlicerScriptedLoadableModuleWidget(qmrml_widgets.qMRMLWidget):
+    """The container of a module's panel."""
 
     def __init__(self, widget_class: type) -> None:
-        self.container = qmrml_widgets.qMRMLWidget()
-        pythonqt.QVBoxLayout(self.container)  # type: ignore[attr-defined]
-        self.container.setMRMLScene(slicer.mrmlScene)
-        self._widget = widget_class(self.container)
+        super().__init__()
+        pythonqt.QVBoxLayout(self)  # type: ignore[attr-defined]
+        self.setMRMLScene(slicer.mrmlScene)
+        self._widget = widget_class(self)
         self._widget.setup()
 
     def self(self) -> Any:
@@ -98,8 +140,12 @@ def start() -> standalone.Session:
         slicer.app = Application(session.application_logic)
         sys.modules["qt"] = pythonqt
         sys.modules["ctk"] = _ctk()
+        sys.modules["SampleData"] = ModuleType("SampleData")
+        sys.modules["SampleData"].SampleDataLogic = SampleDataLogic  # type: ignore[attr-defined]
+        slicer.modules.sampleDataSources = {}
         sys.modules["slicer.ScriptedLoadableModule"] = scripted_module
         slicer.ScriptedLoadableModule = scripted_module
+        slicer.qSlicerScriptedLoadableModuleWidget = qSlicerScriptedLoadableModuleWidget
         for name in ("qMRMLWidget", "qMRMLNodeComboBox", "qMRMLUtils"):
             setattr(slicer, name, getattr(qmrml_widgets, name))
     return session
@@ -118,4 +164,5 @@ def load_module(path: str | Path) -> LoadedModule:
     spec.loader.exec_module(source)
     module = LoadedModule(source, path)
     setattr(slicer.modules, path.stem.lower(), module)
+    slicer.app.complete_startup()
     return module

@@ -1,0 +1,143 @@
+"""From MRML nodes to a job and back: the same for panel, console and headless runs. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import slicer
+from regsuite import catalog
+from regsuite.errors import InputError
+
+if TYPE_CHECKING:
+    from regsuite.catalog import Input
+    from regsuite.jobs import Job
+    from regsuite.progress import Progress
+    from regsuite.registration import Registration
+
+
+@dataclass(frozen=True)
+class Request:
+    """One registration as a user asks for it.
+
+    inputs: MRML nodes by role; segments: by role, the ID of the one segment that counts in a segmentation (all of them
+    where none is named); parameters: values or texts by name; outputs: by name, nodes to be filled; the rest are made.
+    """
+
+    method: str
+    inputs: Mapping[str, Any]
+    segments: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    device: str = "auto"
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """InputError unless method, roles and parameter values are good; reads no voxel."""
+        method = catalog.method(self.method)
+        declared = {item.role: item for item in method.inputs}
+        for role in self.inputs:
+            if role not in declared:
+                raise InputError(f"{method.title} takes no input '{role}': its inputs are {', '.join(declared)}.")
+        for role, item in declared.items():
+            if item.required and self.inputs.get(role) is None:
+                raise InputError(f"{method.title} needs the input '{item.title}': choose a node for it.")
+        method.check_values(self.parameters)
+
+    def job(self) -> Job:
+        """The job with the nodes' contents as they are now. InputError where a node cannot be used."""
+        from regsuite.jobs import Job
+
+        self.check()
+        method = catalog.method(self.method)
+        inputs: dict[str, Any] = {}
+        for item in sorted(method.inputs, key=lambda item: item.role == "fixed_labels"):
+            if self.inputs.get(item.role) is not None:
+                inputs[item.role] = self._convert(item, inputs)
+        return Job(self.method, inputs, dict(self.parameters), self.seed, self.device)
+
+    def _convert(self, item: Input, converted: Mapping[str, Any]) -> Any:
+        """The content of one input node; fixed labels get the values of the moving labels of the same name."""
+        from RegistrationSuiteLib import scene
+
+        node, fixed = self.inputs[item.role], self.inputs["fixed"]
+        if item.kind == "image":
+            return scene.image_from_node(node, fixed)
+        if item.kind == "points":
+            return scene.points_from_node(node, fixed)
+        reference = self.inputs["moving"] if item.role.startswith("moving") else fixed
+        segments = [self.segments[item.role]] if self.segments.get(item.role) else None
+        like = converted.get("moving_labels") if item.role == "fixed_labels" else None
+        return scene.labels_from_node(node, reference, fixed, segments, like)
+
+    def add(self, registration: Registration) -> dict[str, Any]:
+        """The result as nodes of the scene, by output name. InputError where a node it needs is gone."""
+        from RegistrationSuiteLib import results
+
+        for role in ("fixed", "moving"):
+            if not slicer.mrmlScene.IsNodePresent(self.inputs[role]):
+                raise InputError(
+                    f"The {role} image was removed from the scene while the registration ran: load it and run again."
+                )
+        return results.add_registration(
+            registration,
+            self.inputs["fixed"],
+            self.inputs["moving"],
+            self.outputs,
+            self.inputs.get("moving_labels"),
+        )
+
+
+class MethodLogic:
+    """Runs methods of the catalog on nodes of the scene, in place: for the console, scripts and tests."""
+
+    def __init__(self, method_names: Iterable[str]) -> None:
+        self.method_names = tuple(method_names)
+
+    def register(
+        self,
+        fixed: Any,
+        moving: Any,
+        mask: Any = None,
+        *,
+        moving_labels: Any = None,
+        fixed_labels: Any = None,
+        method: str | None = None,
+        preset: str | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        segments: Mapping[str, str] | None = None,
+        outputs: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        **parameters: Any,
+    ) -> dict[str, Any]:
+        """Register ``moving`` to ``fixed`` here and now; returns the new nodes by output name.
+
+        mask, moving_labels, fixed_labels: segmentation or label volume nodes, where the method takes them.
+        method: the first of this logic's without a name; preset: parameters start from its values.
+        segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
+        Raises InputError or JobFailed, one sentence each; the scene is then as it was.
+        """
+        from regsuite import jobs
+
+        given = {"fixed": fixed, "moving": moving, "mask": mask}
+        given |= {"moving_labels": moving_labels, "fixed_labels": fixed_labels}
+        name = self._known(method)
+        values = dict(catalog.method(name).preset(preset).values) if preset else {}
+        request = Request(
+            method=name,
+            inputs={role: node for role, node in given.items() if node is not None},
+            segments=segments or {},
+            parameters=values | parameters,
+            seed=seed,
+            device=device,
+            outputs=outputs or {},
+        )
+        return request.add(jobs.run(request.job(), progress))
+
+    def _known(self, method: str | None) -> str:
+        name = method or self.method_names[0]
+        if name not in self.method_names:
+            raise InputError(f"There is no method '{name}' here: choose one of {', '.join(self.method_names)}.")
+        return name

@@ -1,0 +1,330 @@
+"""The rows of a method panel: widgets for one declared parameter, one input by role, one output.
+
+Every field speaks text, as the panel's state and the command line do; the method's ``check_values`` turns the texts
+into values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import ctk
+import qt
+import slicer
+from regsuite.catalog import Input, Output, Parameter
+
+NODE_TYPES = {
+    "image": ["vtkMRMLScalarVolumeNode"],
+    "mask": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
+    "labels": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
+    "points": ["vtkMRMLMarkupsFiducialNode", "vtkMRMLModelNode"],
+}
+
+Changed = Callable[[], None]
+
+
+def tooltip(text: str) -> str:
+    """The text as a tooltip that wraps; Qt wraps rich text only."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+    return f"<p>{escaped}</p>"
+
+
+def number_text(value: float) -> str:
+    """A number as a person writes it."""
+    return f"{value:.10g}"
+
+
+def value_text(value: Any) -> str:
+    """A parameter's value as the state keeps it and the command line takes it."""
+    if isinstance(value, (tuple, list)):
+        return ", ".join(number_text(each) for each in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return number_text(value) if isinstance(value, float) else str(value)
+
+
+# --- parameters ---
+
+
+class ParameterField:
+    """The widget of one declared parameter; ``changed`` is called when the user changes it, not when code does."""
+
+    signal = ""
+
+    def __init__(self, parameter: Parameter, changed: Changed) -> None:
+        self.parameter = parameter
+        self._changed = changed
+        self._setting = False
+        self.widget = self._make()
+        self.widget.toolTip = tooltip(describe(parameter))
+        self.widget.name = parameter.name
+        self.set_text(value_text(parameter.default))
+        self.widget.connect(self.signal, self.onChanged)
+
+    def set_text(self, text: str) -> None:
+        """Shows a value without telling anyone."""
+        self._setting = True
+        self._show(text)
+        self._setting = False
+
+    def onChanged(self) -> None:
+        if not self._setting:
+            self._changed()
+
+    def text(self) -> str:
+        raise NotImplementedError
+
+    def _make(self) -> Any:
+        raise NotImplementedError
+
+    def _show(self, text: str) -> None:
+        raise NotImplementedError
+
+
+class TextField(ParameterField):
+    """Numbers whose range is open or spans many powers of ten, and lists of numbers."""
+
+    signal = "textChanged(QString)"
+
+    def _make(self) -> Any:
+        return qt.QLineEdit()
+
+    def _show(self, text: str) -> None:
+        self.widget.text = text
+
+    def text(self) -> str:
+        return str(self.widget.text)
+
+
+class SliderField(ParameterField):
+    """A number with a modest range."""
+
+    signal = "valueChanged(double)"
+
+    def _make(self) -> Any:
+        widget = ctk.ctkSliderWidget()
+        low, high = float(self.parameter.minimum or 0.0), float(self.parameter.maximum or 0.0)
+        widget.decimals = decimals(low, high)
+        widget.minimum, widget.maximum = low, high
+        widget.singleStep = 10.0 ** round(math.log10((high - low) / 100))
+        widget.suffix = f" {self.parameter.unit}" if self.parameter.unit else ""
+        return widget
+
+    def _show(self, text: str) -> None:
+        self.widget.value = float(text)
+
+    def text(self) -> str:
+        return number_text(round(self.widget.value, self.widget.decimals))
+
+
+class CountField(ParameterField):
+    """A whole number."""
+
+    signal = "valueChanged(int)"
+
+    def _make(self) -> Any:
+        widget = qt.QSpinBox()
+        low, high = self.parameter.minimum, self.parameter.maximum
+        widget.minimum = int(low) if low is not None else -2147483647
+        widget.maximum = int(high) if high is not None else 2147483647
+        widget.suffix = f" {self.parameter.unit}" if self.parameter.unit else ""
+        return widget
+
+    def _show(self, text: str) -> None:
+        self.widget.value = int(text)
+
+    def text(self) -> str:
+        return str(self.widget.value)
+
+
+class SwitchField(ParameterField):
+    """Yes or no."""
+
+    signal = "toggled(bool)"
+
+    def _make(self) -> Any:
+        return qt.QCheckBox()
+
+    def _show(self, text: str) -> None:
+        self.widget.checked = text == "true"
+
+    def text(self) -> str:
+        return value_text(bool(self.widget.checked))
+
+
+class ChoiceField(ParameterField):
+    """One of a few words."""
+
+    signal = "currentIndexChanged(int)"
+
+    def _make(self) -> Any:
+        widget = qt.QComboBox()
+        widget.addItems(list(self.parameter.choices))
+        return widget
+
+    def _show(self, text: str) -> None:
+        self.widget.currentIndex = self.parameter.choices.index(text)
+
+    def text(self) -> str:
+        return str(self.widget.currentText)
+
+
+def parameter_field(parameter: Parameter, changed: Changed) -> ParameterField:
+    """The field that suits a parameter's type and range."""
+    kinds = {"int": CountField, "bool": SwitchField, "choice": ChoiceField, "floats": TextField}
+    kind = kinds.get(parameter.type) or (SliderField if slides(parameter) else TextField)
+    return kind(parameter, changed)
+
+
+def slides(parameter: Parameter) -> bool:
+    """Whether a range suits a slider: within a factor of a thousand, or from zero to at most a thousand."""
+    low, high = parameter.minimum, parameter.maximum
+    if low is None or high is None:
+        return False
+    return low * 1000 >= high if low > 0 else high - low <= 1000
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimals that resolve a thousandth of a range."""
+    return max(0, math.ceil(-math.log10((high - low) / 1000)))
+
+
+def describe(parameter: Parameter) -> str:
+    """What a parameter does, its unit, range, default and name."""
+    facts = [f"Default: {value_text(parameter.default)}{' ' * bool(parameter.unit)}{parameter.unit}"]
+    low, high = parameter.minimum, parameter.maximum
+    if low is not None and high is not None:
+        facts.append(f"Range: {number_text(low)} to {number_text(high)}")
+    elif low is not None:
+        facts.append(f"At least {number_text(low)}")
+    facts.append(f"In the console: {parameter.name}")
+    return parameter.help + "\n" + "\n".join(facts)
+
+
+def row_title(parameter: Parameter) -> str:
+    """The label of a parameter's row; the unit stands here where the widget has no place for it."""
+    unit = parameter.unit if parameter.type == "floats" or (parameter.type == "float" and not slides(parameter)) else ""
+    return f"{parameter.title} ({unit}):" if unit else f"{parameter.title}:"
+
+
+# --- inputs and outputs ---
+
+
+def node_selector(types: list[str], empty: str, help: str) -> Any:
+    """A chooser of existing nodes that starts empty."""
+    selector = slicer.qMRMLNodeComboBox()
+    selector.nodeTypes = types
+    selector.addEnabled = False
+    selector.removeEnabled = False
+    selector.renameEnabled = True
+    selector.noneEnabled = True
+    selector.noneDisplay = empty
+    # Vector volumes and label maps derive from the scalar volume; grid and linear transforms from the transform.
+    selector.showChildNodeTypes = "vtkMRMLScalarVolumeNode" not in types
+    selector.toolTip = tooltip(help)
+    return selector
+
+
+class InputField:
+    """The choice of one input: a node, and one of its segments where it is a segmentation with several."""
+
+    def __init__(self, declared: Input, changed: Changed) -> None:
+        self.declared = declared
+        self._changed = changed
+        self._setting = False
+        empty = f"Select {declared.title.lower()}" if declared.required else "None"
+        self.selector = node_selector(NODE_TYPES[declared.kind], empty, declared.help)
+        self.selector.name = f"{declared.role}Selector"
+        self.segments = qt.QComboBox()
+        self.segments.name = f"{declared.role}Segment"
+        self.segments.toolTip = tooltip(f"Which segment is the {declared.title.lower()}.")
+        self.segments.visible = False
+        self.widget = qt.QWidget()
+        column = qt.QVBoxLayout(self.widget)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.selector)
+        column.addWidget(self.segments)
+        self.selector.setMRMLScene(slicer.mrmlScene)
+        self.selector.connect("currentNodeChanged(vtkMRMLNode*)", self.onNode)
+        self.segments.connect("currentIndexChanged(int)", self.onSegment)
+
+    @property
+    def node(self) -> Any:
+        return self.selector.currentNode()
+
+    @property
+    def segment(self) -> str:
+        """The chosen segment's ID; empty for all of them."""
+        return str(self.segments.currentData or "") if self._has_choice() else ""
+
+    def set(self, node: Any, segment: str) -> None:
+        """Shows a choice without telling anyone."""
+        self._setting = True
+        self.selector.setCurrentNode(node)
+        self._fill_segments()
+        self.segments.currentIndex = max(0, self.segments.findData(segment)) if segment else 0
+        self._setting = False
+
+    def onNode(self, _node: Any) -> None:
+        if not self._setting:
+            self._fill_segments()
+            self._changed()
+
+    def onSegment(self, _index: int) -> None:
+        if not self._setting:
+            self._changed()
+
+    def _fill_segments(self) -> None:
+        was, self._setting = self._setting, True
+        self.segments.clear()
+        self.segments.addItem("All segments", "")
+        for segment_id, name in self._segments():
+            self.segments.addItem(name, segment_id)
+        self.segments.visible = self._has_choice()
+        self._setting = was
+
+    def _has_choice(self) -> bool:
+        return self.declared.kind == "mask" and len(self._segments()) > 1
+
+    def _segments(self) -> list[tuple[str, str]]:
+        if self.node is None or not self.node.IsA("vtkMRMLSegmentationNode"):
+            return []
+        segmentation = self.node.GetSegmentation()
+        ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+        return [(each, segmentation.GetSegment(each).GetName()) for each in ids]
+
+
+OUTPUT_TYPES = {
+    "transform": ["vtkMRMLTransformNode"],
+    "image": ["vtkMRMLScalarVolumeNode"],
+    "labels": ["vtkMRMLSegmentationNode"],
+}
+
+
+class OutputField:
+    """Where one output goes: a new node, unless the user chooses one to be filled."""
+
+    def __init__(self, declared: Output, changed: Changed) -> None:
+        self.declared = declared
+        self._changed = changed
+        self._setting = False
+        self.widget = node_selector(OUTPUT_TYPES[declared.kind], "Create new", declared.help)
+        self.widget.name = f"{declared.name}Output"
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self.widget.connect("currentNodeChanged(vtkMRMLNode*)", self.onNode)
+
+    @property
+    def node(self) -> Any:
+        return self.widget.currentNode()
+
+    def set(self, node: Any) -> None:
+        """Shows a choice without telling anyone."""
+        self._setting = True
+        self.widget.setCurrentNode(node)
+        self._setting = False
+
+    def onNode(self, _node: Any) -> None:
+        if not self._setting:
+            self._changed()

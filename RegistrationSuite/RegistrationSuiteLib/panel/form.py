@@ -1,0 +1,235 @@
+"""The part of a panel that a user fills in, made from the declarations of its methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import qt
+from regsuite import catalog
+from regsuite.catalog import Input, Method, Output, Preset
+
+from RegistrationSuiteLib.panel.fields import (
+    OUTPUT_TYPES,
+    InputField,
+    OutputField,
+    ParameterField,
+    parameter_field,
+    row_title,
+    tooltip,
+    value_text,
+)
+
+CUSTOM = "Custom"
+
+
+class ParameterForms:
+    """The basic and advanced parameters of one method, one widget each that is shown while the method is chosen."""
+
+    def __init__(self, method: Method, changed: Callable[[], None]) -> None:
+        self.method = method
+        self.fields: list[ParameterField] = [parameter_field(each, changed) for each in method.parameters]
+        self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
+        self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
+
+    def _form(self, fields: Iterable[ParameterField]) -> Any:
+        widget = qt.QWidget()
+        form = qt.QFormLayout(widget)
+        for each in fields:
+            label = qt.QLabel(row_title(each.parameter))
+            label.toolTip = each.widget.toolTip
+            form.addRow(label, each.widget)
+        return widget
+
+    def show(self, visible: bool) -> None:
+        self.basic.visible = visible
+        self.advanced.visible = visible
+
+    def texts(self) -> dict[str, str]:
+        """What the widgets hold, by parameter name."""
+        return {each.parameter.name: each.text() for each in self.fields}
+
+    def set_texts(self, texts: Mapping[str, str]) -> None:
+        """Shows texts; a parameter that is not named, or whose text cannot be read, gets its default."""
+        for each in self.fields:
+            each.set_text(texts.get(each.parameter.name) or value_text(each.parameter.default))
+
+    def preset_texts(self, preset: Preset) -> dict[str, str]:
+        """Every parameter's text under a preset."""
+        values = {each.parameter.name: each.parameter.default for each in self.fields} | dict(preset.values)
+        return {name: value_text(value) for name, value in values.items()}
+
+    def matching_preset(self) -> str:
+        """The title of the preset whose values are shown, or :data:`CUSTOM`."""
+        texts = self.texts()
+        titles = (each.title for each in self.method.presets if self.preset_texts(each) == texts)
+        return next(titles, CUSTOM)
+
+
+class MethodForm:
+    """Method, inputs, parameters, machine and outputs: reads them, shows them, and says when the user changed one."""
+
+    def __init__(self, ui: Any, method_names: Iterable[str], changed: Callable[[], None]) -> None:
+        self._ui = ui
+        self._changed = changed
+        self._setting = False
+        self.methods = [catalog.method(name) for name in method_names]
+        self.parameters = {each.name: ParameterForms(each, self.onParameter) for each in self.methods}
+        self.inputs = {each.role: InputField(each, changed) for each in _declared_inputs(self.methods)}
+        self.outputs = {each.name: OutputField(each, changed) for each in _declared_outputs(self.methods)}
+        self._input_labels = self._rows(ui.inputsFrame, self.inputs)
+        self._output_labels = self._rows(ui.outputsFrame, self.outputs)
+        for forms in self.parameters.values():
+            ui.parametersFrame.layout().addWidget(forms.basic)
+            ui.advancedFrame.layout().addWidget(forms.advanced)
+        self._fill_choices()
+        self._connect()
+        self.set_method(self.methods[0].name)
+
+    def _rows(self, frame: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+        labels = {}
+        for name, each in fields.items():
+            labels[name] = qt.QLabel(f"{each.declared.title}:")
+            labels[name].toolTip = tooltip(each.declared.help)
+            frame.layout().addRow(labels[name], each.widget)
+        return labels
+
+    def _fill_choices(self) -> None:
+        for method in self.methods:
+            self._ui.methodComboBox.addItem(method.title, method.name)
+        for title, name in (("Automatic", "auto"), ("Processor (CPU)", "cpu"), ("Graphics card (CUDA)", "cuda")):
+            self._ui.deviceComboBox.addItem(title, name)
+
+    def _connect(self) -> None:
+        self._ui.methodComboBox.connect("currentIndexChanged(int)", self.onMethod)
+        self._ui.presetComboBox.connect("currentIndexChanged(int)", self.onPreset)
+        self._ui.resetButton.connect("clicked()", self.onReset)
+        self._ui.deviceComboBox.connect("currentIndexChanged(int)", self.onMachine)
+        self._ui.seedSpinBox.connect("valueChanged(int)", self.onMachine)
+
+    # --- reading ---
+
+    @property
+    def method(self) -> Method:
+        return self.methods[max(0, self._ui.methodComboBox.currentIndex)]
+
+    @property
+    def forms(self) -> ParameterForms:
+        """The parameters of the chosen method."""
+        return self.parameters[self.method.name]
+
+    @property
+    def device(self) -> str:
+        return str(self._ui.deviceComboBox.currentData)
+
+    @property
+    def seed(self) -> int:
+        return int(self._ui.seedSpinBox.value)
+
+    def shown_inputs(self) -> dict[str, InputField]:
+        """The input fields of the chosen method, by role."""
+        return {each.role: self.inputs[each.role] for each in self.method.inputs}
+
+    def shown_outputs(self) -> dict[str, OutputField]:
+        """The output fields of the chosen method, by name."""
+        return {each.name: self.outputs[each.name] for each in self.method.outputs if each.kind in OUTPUT_TYPES}
+
+    def missing_input(self) -> str:
+        """The title of the first required input without a node; empty when all are there."""
+        empty = (
+            each.declared.title for each in self.shown_inputs().values() if each.declared.required and not each.node
+        )
+        return next(empty, "")
+
+    # --- showing ---
+
+    def set_method(self, name: str) -> None:
+        """Shows a method; the first one where the name is not known, as in a scene of another version."""
+        names = [each.name for each in self.methods]
+        self._setting = True
+        self._ui.methodComboBox.currentIndex = names.index(name) if name in names else 0
+        self._setting = False
+        self._show_method()
+
+    def set_machine(self, device: str, seed: int) -> None:
+        self._setting = True
+        self._ui.deviceComboBox.currentIndex = max(0, self._ui.deviceComboBox.findData(device))
+        self._ui.seedSpinBox.value = seed
+        self._setting = False
+
+    def show_preset(self) -> None:
+        """Lets the preset chooser say which preset the parameters follow."""
+        titles = [each.title for each in self.method.presets] + [CUSTOM]
+        self._setting = True
+        box = self._ui.presetComboBox
+        if [box.itemText(index) for index in range(box.count)] != titles:
+            box.clear()
+            box.addItems(titles)
+            for index, preset in enumerate(self.method.presets):
+                box.setItemData(index, tooltip(preset.help), qt.Qt.ToolTipRole)
+        box.currentIndex = titles.index(self.forms.matching_preset())
+        self._setting = False
+
+    def _show_method(self) -> None:
+        method = self.method
+        self._ui.summaryLabel.text = method.summary
+        self._ui.citationLabel.text = citation_link(method)
+        self._ui.citationLabel.toolTip = tooltip(f"Please cite: {method.citation.text}")
+        for name, forms in self.parameters.items():
+            forms.show(name == method.name)
+        _show_rows(self._input_labels, self.inputs, self.shown_inputs())
+        _show_rows(self._output_labels, self.outputs, self.shown_outputs())
+        self.show_preset()
+
+    # --- the user ---
+
+    def onMethod(self, _index: int) -> None:
+        if not self._setting:
+            self._show_method()
+            self._changed()
+
+    def onParameter(self) -> None:
+        self.show_preset()
+        self._changed()
+
+    def onPreset(self, index: int) -> None:
+        if not self._setting and index < len(self.method.presets):
+            self._apply(self.method.presets[index])
+
+    def onReset(self) -> None:
+        """Back to the chosen preset; from custom values to the first one."""
+        index = self._ui.presetComboBox.currentIndex
+        presets = self.method.presets
+        self._apply(presets[index] if index < len(presets) else presets[0])
+
+    def onMachine(self, _value: int) -> None:
+        if not self._setting:
+            self._changed()
+
+    def _apply(self, preset: Preset) -> None:
+        self.forms.set_texts(self.forms.preset_texts(preset))
+        self.show_preset()
+        self._changed()
+
+
+def citation_link(method: Method) -> str:
+    """The paper's title as a link; the authors are before its first colon."""
+    title = method.citation.text.partition(": ")[2] or method.citation.text
+    return f'<a href="https://doi.org/{method.citation.doi}">{title}</a>'
+
+
+def _declared_inputs(methods: Iterable[Method]) -> list[Input]:
+    """Every input once, in the order in which the methods declare them."""
+    return list({item.role: item for method in methods for item in method.inputs}.values())
+
+
+def _declared_outputs(methods: Iterable[Method]) -> list[Output]:
+    """Every output that is a node a user may choose, once."""
+    outputs = (item for method in methods for item in method.outputs if item.kind in OUTPUT_TYPES)
+    return list({item.name: item for item in outputs}.values())
+
+
+def _show_rows(labels: Mapping[str, Any], fields: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
+    for name, each in fields.items():
+        labels[name].visible = name in shown
+        each.widget.visible = name in shown

@@ -1,0 +1,174 @@
+"""The buttons that show the last run's results, and undo it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+import slicer.util
+
+from RegistrationSuiteLib import display
+from RegistrationSuiteLib.runner import JobRunner
+from RegistrationSuiteLib.state import FIXED, PanelState
+
+FRAME_MS = 150
+NEEDS = {
+    "showOverlayButton": "warped",
+    "fadeSlider": "warped",
+    "playButton": "evolution",
+    "evolutionSlider": "evolution",
+    "showGridButton": "transform",
+    "showJacobianButton": "jacobian",
+    "showLabelsButton": "warped_labels",
+    "showEnergyButton": "energy_chart",
+}
+"""The output without which a widget is disabled."""
+
+
+class ResultsView:
+    """Shows the results that the state refers to; after a scene was opened again as well as after a run."""
+
+    def __init__(self, ui: Any, state: PanelState) -> None:
+        self._ui = ui
+        self._state = state
+        self._setting = False
+        self._evolving = False
+        self._timer = qt.QTimer()
+        self._timer.interval = FRAME_MS
+        self._timer.connect("timeout()", self.onNextFrame)
+        self._connect()
+
+    def _connect(self) -> None:
+        ui = self._ui
+        ui.showOverlayButton.connect("clicked()", self.onOverlay)
+        ui.showEnergyButton.connect("clicked()", self.onEnergy)
+        ui.showTableButton.connect("clicked()", self.onTable)
+        ui.undoButton.connect("clicked()", self.onUndo)
+        ui.showGridButton.connect("toggled(bool)", self.onGrid)
+        ui.showJacobianButton.connect("toggled(bool)", self.onJacobian)
+        ui.showLabelsButton.connect("toggled(bool)", self.onLabels)
+        ui.playButton.connect("toggled(bool)", self.onPlay)
+        ui.fadeSlider.connect("valueChanged(double)", self.onFade)
+        ui.evolutionSlider.connect("valueChanged(double)", self.onFrame)
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """The last run's nodes by output name."""
+        return self._state.results()
+
+    @property
+    def fixed(self) -> Any:
+        """The image the last run registered to; None where it is gone."""
+        return self._state.reference(FIXED)
+
+    def take(self, runner: JobRunner) -> None:
+        """Keeps a run's result in the state, and shows it."""
+        self._state.set_results(runner.nodes, runner.made, runner.fixed)
+        self.refresh()
+        if "warped" in self.nodes:
+            self.onOverlay()
+        self._ui.showLabelsButton.checked = "warped_labels" in self.nodes
+
+    def refresh(self) -> None:
+        """Offers what there is to show; nothing is shown or hidden in the views."""
+        nodes, there = self.nodes, self.fixed is not None
+        self._off("showGridButton", "showJacobianButton", "showLabelsButton", "playButton")
+        self._setting = True
+        for name, output in NEEDS.items():
+            getattr(self._ui, name).enabled = there and output in nodes
+        self._ui.showTableButton.enabled = self._table() is not None
+        self._ui.evolutionSlider.maximum = max(1, self._frames() - 1)
+        self._ui.evolutionSlider.value = self._ui.evolutionSlider.maximum
+        self._ui.resultsFrame.enabled = bool(nodes)
+        self._setting = False
+
+    def close(self) -> None:
+        """Stops what plays."""
+        self._timer.stop()
+
+    def _frames(self) -> int:
+        return self.nodes["evolution"].GetNumberOfDataNodes() if "evolution" in self.nodes else 0
+
+    def _table(self) -> Any:
+        """The table worth most to a reader."""
+        nodes = self.nodes
+        return next((nodes[name] for name in ("overlap", "metrics", "energy") if name in nodes), None)
+
+    # --- the user ---
+
+    def onOverlay(self) -> None:
+        self._off("showJacobianButton", "playButton")
+        display.show_overlay(self.fixed, self.nodes["warped"], self._ui.fadeSlider.value)
+
+    def onFade(self, value: float) -> None:
+        if not self._setting:
+            display.fade(value)
+
+    def onGrid(self, visible: bool) -> None:
+        if not self._setting:
+            with self._state.showing():
+                display.show_grid(self.nodes["transform"], self.fixed, visible)
+
+    def onJacobian(self, visible: bool) -> None:
+        if self._setting:
+            return
+        self._off("playButton")
+        with self._state.showing():
+            display.show_jacobian(self.nodes["jacobian"], self.fixed, visible)
+        if not visible:
+            self.onOverlay()
+
+    def onLabels(self, visible: bool) -> None:
+        if not self._setting:
+            with self._state.showing():
+                display.show_labels(self.nodes["warped_labels"], visible)
+
+    def onPlay(self, playing: bool) -> None:
+        if self._setting:
+            return
+        self._ui.playButton.text = "Pause" if playing else "Play evolution"
+        if playing:
+            self._show_evolution()
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def onFrame(self, number: float) -> None:
+        """A frame was chosen, by the user or by the player."""
+        if self._setting:
+            return
+        if not self._evolving:
+            self._show_evolution()
+        display.show_frame(self.nodes["evolution"], round(number))
+
+    def onNextFrame(self) -> None:
+        slider = self._ui.evolutionSlider
+        slider.value = 0 if slider.value >= slider.maximum else slider.value + 1
+
+    def onEnergy(self) -> None:
+        display.show_plot(self.nodes["energy_chart"])
+
+    def onTable(self) -> None:
+        display.show_table(self._table())
+
+    def onUndo(self) -> None:
+        with slicer.util.RenderBlocker():
+            self._state.undo()
+        self.refresh()
+
+    def _show_evolution(self) -> None:
+        self._off("showJacobianButton")
+        with self._state.showing():
+            display.show_evolution(self.nodes["evolution"], self.fixed)
+        self._evolving = True
+
+    def _off(self, *buttons: str) -> None:
+        """Releases buttons whose picture another one replaces."""
+        for name in buttons:
+            was, self._setting = self._setting, True
+            getattr(self._ui, name).checked = False
+            self._setting = was
+        if "playButton" in buttons:
+            self._evolving = False
+            self._timer.stop()
+            self._ui.playButton.text = "Play evolution"

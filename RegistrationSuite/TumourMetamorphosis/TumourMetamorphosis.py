@@ -1,0 +1,142 @@
+"""The module Tumour Metamorphosis: a healthy brain registered to a brain with a tumour."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import slicer
+import slicer.util
+from RegistrationSuiteLib.logic import MethodLogic
+from regsuite import catalog
+from regsuite.errors import InputError
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+TITLE = "Tumour Metamorphosis"
+CATEGORY = "Registration Suite"
+METHODS = ("weighted-metamorphosis", "metamorphosis", "lddmm", "cost-function-masking")
+HELP = """
+<p>Registers a healthy brain (moving) to a brain with a tumour (fixed). Tissue that both share is matched by a smooth
+deformation; intensity is added only inside the lesion mask, where the tumour has no counterpart. What moves the image
+also moves segmentations, models and markups.</p>
+<p>Select the two images and the mask, and press Apply. The registration runs beside Slicer and can be cancelled.
+In the Python console: <code>TumourMetamorphosisLogic().register(fixed, moving, mask)</code>.</p>
+<p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/tumour-metamorphosis.md">Documentation
+and tutorial</a></p>
+"""
+
+
+class TumourMetamorphosis(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent: Any) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        citation = catalog.method(METHODS[0]).citation
+        parent.title = TITLE
+        parent.categories = [CATEGORY]
+        parent.dependencies = ["RegistrationSuite"]
+        parent.contributors = ["The RegistrationSuite contributors"]
+        parent.helpText = HELP
+        parent.acknowledgementText = (
+            f"<p>The method is published: please cite {citation.text}. "
+            f'<a href="https://doi.org/{citation.doi}">doi:{citation.doi}</a></p>'
+        )
+        slicer.app.connect("startupCompleted()", register_sample_data)
+
+
+class TumourMetamorphosisWidget(ScriptedLoadableModuleWidget):
+    """The panel."""
+
+    def setup(self) -> None:
+        from RegistrationSuiteLib.panel import MethodPanel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        self.panel = MethodPanel(self.moduleName, TITLE, METHODS)
+        self.layout.addWidget(self.panel.widget)
+
+    def cleanup(self) -> None:
+        self.panel.close()
+
+
+class TumourMetamorphosisLogic(ScriptedLoadableModuleLogic):
+    """Registers from the console and from scripts."""
+
+    def register(self, fixed: Any, moving: Any, mask: Any = None, **options: Any) -> dict[str, Any]:
+        """Register ``moving`` to ``fixed`` in place and return the new nodes by output name.
+
+        options: ``method`` (weighted-metamorphosis without one), ``preset``, ``seed``, ``device`` and the method's
+        parameters; see :meth:`RegistrationSuiteLib.logic.MethodLogic.register`.
+        """
+        return MethodLogic(METHODS).register(fixed, moving, mask, **options)
+
+
+SAMPLES = {"TumourHead2D": "tumour_head_2d", "TumourHead3D": "tumour_head_3d"}
+
+
+def register_sample_data() -> None:
+    """Offers phantoms in the module Sample Data; they are made here, nothing is downloaded."""
+    import SampleData
+
+    for name in SAMPLES:
+        SampleData.SampleDataLogic.registerCustomSampleDataSource(
+            category=CATEGORY, sampleName=name, uris="", fileNames="", nodeNames=name, customDownloader=make_sample
+        )
+
+
+def make_sample(source: Any) -> list[Any]:
+    """The nodes of one sample; a pop-up says what is missing, because Sample Data has no place of its own for it."""
+    from RegistrationSuiteLib import dependencies, samples
+
+    try:
+        dependencies.ensure(TITLE)
+    except InputError as error:
+        slicer.util.errorDisplay(str(error))
+        return []
+    return list(getattr(samples, SAMPLES[source.sampleName])().values())
+
+
+class TumourMetamorphosisTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer with ``--testing``: the flat phantom, from the console and from the panel."""
+
+    def setUp(self) -> None:
+        from RegistrationSuiteLib import samples
+
+        slicer.mrmlScene.Clear()
+        self.nodes = samples.tumour_head_2d()
+
+    def runTest(self) -> None:
+        for test in (self.test_console, self.test_panel):
+            self.setUp()
+            self.delayDisplay(test.__doc__)
+            test()
+
+    def test_console(self) -> None:
+        """The console's call brings the healthy head nearer to the patient's."""
+        fixed, moving, mask = (self.nodes[role] for role in ("fixed", "moving", "mask"))
+        results = TumourMetamorphosisLogic().register(fixed, moving, mask, preset="fast", device="cpu")
+        assert self.difference(results["warped"]) < 0.8 * self.difference(moving)
+
+    def test_panel(self) -> None:
+        """The panel gives what the console gives."""
+        panel = slicer.util.getModuleWidget("TumourMetamorphosis").panel
+        for role in ("fixed", "moving", "mask"):
+            panel.form.inputs[role].selector.setCurrentNode(self.nodes[role])
+        panel.ui.applyButton.click()
+        deadline = time.monotonic() + 300
+        while panel.runner.running and time.monotonic() < deadline:
+            slicer.app.processEvents()
+            time.sleep(0.02)
+        assert "warped" in panel.runner.nodes, panel.ui.statusLabel.text
+        assert self.difference(panel.runner.nodes["warped"]) < 0.8 * self.difference(self.nodes["moving"])
+
+    def difference(self, node: Any) -> float:
+        """Mean absolute difference to the patient outside the lesion."""
+        arrays = [slicer.util.arrayFromVolume(each) for each in (node, self.nodes["fixed"])]
+        segment = self.nodes["mask"].GetSegmentation().GetNthSegmentID(0)
+        lesion = slicer.util.arrayFromSegmentBinaryLabelmap(self.nodes["mask"], segment, self.nodes["fixed"]) > 0
+        return float(abs(arrays[0] - arrays[1])[~lesion].mean())

@@ -1,0 +1,264 @@
+"""The panel of Tumour Metamorphosis: what it shows, what it keeps in the scene, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import slicer
+import slicer.util
+from conftest import contents, wait
+from RegistrationSuiteLib import samples
+from RegistrationSuiteLib.panel import fields
+from regsuite import catalog
+from Rig import simulation
+
+METHODS = ("weighted-metamorphosis", "metamorphosis", "lddmm", "cost-function-masking")
+
+
+@pytest.fixture
+def nodes(session: Any) -> dict[str, Any]:
+    """The small head in three dimensions."""
+    return samples.tumour_head_3d()
+
+
+def choose(panel: Any, nodes: dict[str, Any], *roles: str) -> None:
+    for role in roles or nodes:
+        panel.form.inputs[role].selector.setCurrentNode(nodes[role])
+
+
+def choose_method(panel: Any, name: str) -> None:
+    panel.ui.methodComboBox.currentIndex = METHODS.index(name)
+
+
+# --- the module ---
+
+
+def test_what_slicer_shows_of_the_module(module: simulation.LoadedModule) -> None:
+    parent = module.parent
+    assert (parent.title, parent.categories) == ("Tumour Metamorphosis", ["Registration Suite"])
+    assert parent.dependencies == ["RegistrationSuite"]
+    assert "https://doi.org/10.1007/978-3-031-11203-4_2" in parent.acknowledgementText
+    assert "Glaunès" in parent.acknowledgementText
+    assert "href=" in parent.helpText
+
+
+def test_sample_data_is_made_here(module: simulation.LoadedModule) -> None:
+    sources = {each.sampleName: each for each in slicer.modules.sampleDataSources["Registration Suite"]}
+    made = sources["TumourHead2D"].customDownloader(sources["TumourHead2D"])
+    titles = ("patient", "healthy", "lesion", "healthy structures", "patient structures")
+    assert [node.GetName() for node in made] == [f"Flat head {title}" for title in titles]
+    assert made[0].GetImageData().GetDimensions() == (96, 112, 1)
+    assert {node.GetClassName() for node in made[2:]} == {"vtkMRMLSegmentationNode"}
+
+
+# --- what the panel shows ---
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_declared_parameter_has_a_row_with_its_default(panel: Any, name: str) -> None:
+    choose_method(panel, name)
+    method = catalog.method(name)
+    assert panel.form.method is method
+    assert panel.ui.summaryLabel.text == method.summary
+    assert panel.ui.citationLabel.text.startswith(f'<a href="https://doi.org/{method.citation.doi}">')
+    texts = panel.form.forms.texts()
+    assert list(texts) == [each.name for each in method.parameters]
+    assert method.check_values(texts) == method.parameters_type()
+    for field in panel.form.forms.fields:
+        assert field.parameter.help.partition("'")[0].replace("<", "&lt;") in field.widget.toolTip
+        assert f"In the console: {field.parameter.name}" in field.widget.toolTip
+        assert field.parameter.unit in field.widget.toolTip
+
+
+def test_advanced_parameters_are_in_the_collapsed_section(panel: Any) -> None:
+    assert panel.ui.advancedSection.collapsed
+    for field in panel.form.forms.fields:
+        home = panel.form.forms.advanced if field.parameter.advanced else panel.form.forms.basic
+        assert field.widget.parent() is home
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_inputs_and_outputs_are_those_of_the_method(panel: Any, name: str) -> None:
+    choose_method(panel, name)
+    method = catalog.method(name)
+    for role, field in panel.form.inputs.items():
+        assert field.widget.isHidden() == (role not in {item.role for item in method.inputs})
+    for output, field in panel.form.outputs.items():
+        assert field.widget.isHidden() == (output not in {item.name for item in method.outputs})
+
+
+def test_selectors_offer_only_nodes_that_fit(panel: Any, nodes: dict[str, Any]) -> None:
+    scene = slicer.mrmlScene
+    for class_name in ("vtkMRMLVectorVolumeNode", "vtkMRMLLabelMapVolumeNode", "vtkMRMLModelNode"):
+        scene.AddNewNodeByClass(class_name, class_name)
+    assert panel.form.inputs["fixed"].selector.nodeCount() == 2
+    assert panel.form.inputs["mask"].selector.nodeCount() == 4
+    assert not panel.form.inputs["fixed"].selector.addEnabled
+    assert not panel.form.inputs["fixed"].selector.removeEnabled
+
+
+def test_apply_waits_for_the_required_inputs(panel: Any, nodes: dict[str, Any]) -> None:
+    assert (panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip) == (False, "Select the fixed image first.")
+    choose(panel, nodes, "fixed", "moving")
+    assert (panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip) == (False, "Select the lesion mask first.")
+    choose_method(panel, "lddmm")
+    assert panel.ui.applyButton.enabled
+
+
+def test_a_segment_is_chosen_where_there_are_several(panel: Any, nodes: dict[str, Any]) -> None:
+    mask = panel.form.inputs["mask"]
+    choose(panel, nodes, "mask")
+    assert mask.segments.isHidden()
+    mask.selector.setCurrentNode(nodes["fixed_labels"])
+    assert not mask.segments.isHidden()
+    titles = [mask.segments.itemText(index) for index in range(mask.segments.count)]
+    assert titles == ["All segments", "Ventricles", "Grey matter", "White matter"]
+    assert "mask" not in panel.request().segments
+    mask.segments.currentIndex = 2
+    segmentation = nodes["fixed_labels"].GetSegmentation()
+    assert panel.request().segments == {"mask": segmentation.GetSegmentIdBySegmentName("Grey matter")}
+
+
+def test_the_chosen_segment_alone_is_the_mask(panel: Any, nodes: dict[str, Any]) -> None:
+    choose(panel, nodes, "fixed", "moving")
+    mask = panel.form.inputs["mask"]
+    mask.selector.setCurrentNode(nodes["fixed_labels"])
+    mask.segments.currentIndex = 1
+    converted = panel.request().job().inputs["mask"]
+    drawn = slicer.util.arrayFromSegmentBinaryLabelmap(nodes["fixed_labels"], mask.segment, nodes["fixed"])
+    assert (converted.mask().numpy() == (drawn > 0)).all()
+
+
+# --- presets ---
+
+
+def test_presets_set_the_parameters_and_reset_brings_them_back(panel: Any) -> None:
+    box, method = panel.ui.presetComboBox, panel.form.method
+    assert [box.itemText(index) for index in range(box.count)] == [*(each.title for each in method.presets), "Custom"]
+    fast = next(index for index, each in enumerate(method.presets) if each.name == "fast")
+    box.currentIndex = fast
+    values = method.check_values(panel.form.forms.texts())
+    assert values == method.check_values(method.presets[fast].values)
+    iterations = next(field for field in panel.form.forms.fields if field.parameter.name == "iterations")
+    iterations.widget.value = 77
+    assert box.currentText == "Custom"
+    panel.ui.resetButton.click()
+    assert method.check_values(panel.form.forms.texts()) == method.parameters_type()
+    assert box.currentText == method.presets[0].title
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "default", "kind", "digits"),
+    [
+        (0.0, 50.0, 2.0, fields.SliderField, 2),
+        (0.0, 1.0, 0.5, fields.SliderField, 3),
+        (1e-9, 10.0, 1e-4, fields.TextField, None),
+    ],
+)
+def test_numbers_get_a_slider_where_it_resolves_them(
+    low: float, high: float, default: float, kind: type, digits: int | None
+) -> None:
+    declared = catalog.Parameter("x", "float", default, "X", "help", "mm", low, high)
+    field = fields.parameter_field(declared, lambda: None)
+    assert type(field) is kind
+    assert declared.check(field.text()) == default
+    if digits is not None:
+        assert field.widget.decimals == digits
+        assert field.widget.suffix == " mm"
+
+
+# --- state in the scene ---
+
+
+def change_everything(panel: Any, nodes: dict[str, Any]) -> None:
+    choose_method(panel, "cost-function-masking")
+    choose(panel, nodes)
+    panel.form.inputs["mask"].selector.setCurrentNode(nodes["fixed_labels"])
+    panel.form.inputs["mask"].segments.currentIndex = 3
+    values = {each.parameter.name: each for each in panel.form.forms.fields}
+    values["steps"].widget.value = 11
+    values["kernel"].widget.currentIndex = 1
+    values["bias_correction"].widget.checked = False
+    panel.ui.deviceComboBox.currentIndex = 1
+    panel.ui.seedSpinBox.value = 42
+    output = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "my transform")
+    panel.form.outputs["transform"].widget.setCurrentNode(output)
+
+
+def shown(panel: Any) -> tuple[Any, ...]:
+    request = panel.request()
+    inputs = {role: node.GetName() for role, node in request.inputs.items()}
+    outputs = {name: node.GetName() for name, node in request.outputs.items()}
+    return request.method, inputs, request.segments, request.parameters, request.seed, request.device, outputs
+
+
+def test_a_saved_scene_brings_the_panel_back(panel: Any, nodes: dict[str, Any], tmp_path: Any) -> None:
+    untouched = shown(panel)
+    change_everything(panel, nodes)
+    changed = shown(panel)
+    assert changed[0] == "cost-function-masking"
+    assert changed[4:] == (42, "cpu", {"transform": "my transform"})
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert shown(panel) == untouched
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    assert shown(panel) == changed
+
+
+def test_another_panel_shows_the_same_state(module: simulation.LoadedModule, panel: Any, nodes: dict[str, Any]) -> None:
+    change_everything(panel, nodes)
+    expected = shown(panel)
+    module.close()
+    assert shown(module.widgetRepresentation().self().panel) == expected
+
+
+def test_a_node_that_is_removed_is_no_longer_chosen(panel: Any, nodes: dict[str, Any]) -> None:
+    choose(panel, nodes)
+    slicer.mrmlScene.RemoveNode(nodes["moving"])
+    assert "moving" not in panel.request().inputs
+    assert not panel.ui.applyButton.enabled
+
+
+# --- bad input ---
+
+
+def complaint(panel: Any) -> str:
+    """What the panel says when Apply is pressed; the scene is the same afterwards."""
+    before = contents()
+    panel.ui.applyButton.click()
+    wait(lambda: not panel.runner.running)
+    assert contents() == before
+    assert panel.ui.applyButton.text == "Apply"
+    assert not panel.ui.progressBar.visible
+    sentence = str(panel.ui.statusLabel.text)
+    assert sentence.endswith(".")
+    assert "Traceback" not in sentence
+    return sentence
+
+
+def test_a_value_that_is_no_number(panel: Any, nodes: dict[str, Any]) -> None:
+    choose(panel, nodes)
+    regularity = next(each for each in panel.form.forms.fields if each.parameter.name == "regularity")
+    regularity.widget.text = "much"
+    assert "'regularity' takes a number" in complaint(panel)
+    regularity.widget.text = "-1"
+    assert "outside its range" in complaint(panel)
+
+
+def test_a_volume_without_voxels(panel: Any, nodes: dict[str, Any]) -> None:
+    nodes["moving"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "hollow")
+    choose(panel, nodes)
+    assert "'hollow' has no voxels" in complaint(panel)
+
+
+def test_2d_with_3d(panel: Any, nodes: dict[str, Any]) -> None:
+    nodes["moving"] = samples.tumour_head_2d()["moving"]
+    choose(panel, nodes)
+    assert "slice" in complaint(panel)
+
+
+def test_an_empty_segmentation(panel: Any, nodes: dict[str, Any]) -> None:
+    nodes["mask"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "nothing")
+    choose(panel, nodes)
+    assert "'nothing' has no segments" in complaint(panel)

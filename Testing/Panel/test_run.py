@@ -1,0 +1,215 @@
+"""Runs from the panel, on a stand-in method that does as it is told: to the end, cancelled, failed, killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import slicer
+from conftest import contents, processes, wait
+
+from RegistrationSuiteLib import state
+
+
+def set_text(panel: Any, **texts: str) -> None:
+    for field in panel.form.forms.fields:
+        if field.parameter.name in texts:
+            field.set_text(texts[field.parameter.name])
+
+
+def run(panel: Any) -> str:
+    """Presses Apply and waits for the end; what the panel says then."""
+    panel.ui.applyButton.click()
+    wait(lambda: not panel.runner.running)
+    return str(panel.ui.statusLabel.text)
+
+
+def idle(panel: Any) -> bool:
+    return panel.ui.applyButton.text == "Apply" and panel.ui.applyButton.enabled and not panel.ui.progressBar.visible
+
+
+def test_a_run_to_the_end(stand_in_panel: Any) -> None:
+    panel = stand_in_panel
+    before = contents()
+    set_text(panel, seconds="0.5")
+    panel.ui.applyButton.click()
+    assert (panel.ui.applyButton.text, panel.ui.inputsFrame.enabled) == ("Cancel", False)
+    assert contents() == before
+    wait(lambda: panel.ui.progressBar.value > 300)
+    assert not panel.ui.progressBar.isHidden()
+    assert not panel.ui.logSection.collapsed
+    assert panel.ui.energyLabel.text.startswith("Energy at ")
+    assert not panel.ui.curveLabel.pixmap.isNull()
+    assert contents() == before
+    wait(lambda: not panel.runner.running)
+    assert panel.ui.statusLabel.text.startswith("Done in ")
+    assert not panel.ui.previewLabel.pixmap.isNull()
+    assert idle(panel)
+    assert {"transform", "inverse", "warped", "jacobian", "evolution", "energy_chart"} <= set(panel.state.results())
+    kept = {node: entry for node, entry in contents().items() if node in before}
+    assert {node: name for node, (name, _) in kept.items()} == {node: name for node, (name, _) in before.items()}
+
+
+def test_the_same_result_from_panel_and_console(stand_in_panel: Any, stand_in: Any) -> None:
+    from RegistrationSuiteLib import scene
+    from RegistrationSuiteLib.logic import MethodLogic
+
+    run(stand_in_panel)
+    request = stand_in_panel.request()
+    console = MethodLogic([stand_in.NAME]).register(request.inputs["fixed"], request.inputs["moving"])
+    points = [[10.0, 20.0, 30.0], [-5.0, 0.0, 1.0]]
+    moved = [scene.transform_from_node(node)(_tensor(points)).tolist() for node in (console["transform"], stand_in_panel.state.results()["transform"])]  # fmt: skip
+    assert moved[0] == moved[1]
+
+
+def _tensor(points: list[list[float]]) -> Any:
+    import torch
+
+    return torch.tensor(points, dtype=torch.float64)
+
+
+def test_chosen_outputs_are_filled(stand_in_panel: Any) -> None:
+    panel = stand_in_panel
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "mine")
+    panel.form.outputs["transform"].widget.setCurrentNode(mine)
+    run(panel)
+    assert panel.state.results()["transform"] is mine
+    assert mine.GetName() == "mine"
+    assert mine.GetTransformFromParent() is not None
+
+
+def test_undo_removes_what_the_run_added(stand_in_panel: Any) -> None:
+    panel = stand_in_panel
+    before = contents()
+    run(panel)
+    for button in ("showGridButton", "showJacobianButton", "playButton"):
+        getattr(panel.ui, button).click()
+    panel.ui.undoButton.click()
+    assert set(contents()) == set(before)
+    assert panel.state.results() == {}
+    assert not panel.ui.resultsFrame.enabled
+    assert run(panel).startswith("Done in ")
+
+
+# --- cancelled, failed, killed ---
+
+
+def test_cancel_leaves_the_scene_as_it_was(stand_in_panel: Any, temporary: Path) -> None:
+    panel = stand_in_panel
+    before = contents()
+    set_text(panel, seconds="30")
+    panel.ui.applyButton.click()
+    wait(lambda: panel.ui.progressBar.value > 0)
+    panel.ui.applyButton.click()
+    assert panel.ui.statusLabel.text == "Cancelled: the scene is as it was."
+    assert idle(panel)
+    assert contents() == before
+    assert processes(temporary) == []
+    assert list(temporary.iterdir()) == []
+    set_text(panel, seconds="0")
+    assert run(panel).startswith("Done in ")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        ("error", "The method stopped on its own error"),
+        ("host-memory", "The computer ran out of memory"),
+        ("die", "The worker process ended unexpectedly (killed, perhaps out of memory)"),
+        ("exit", "The worker process ended unexpectedly (exit code 3; cannot go on)"),
+    ],
+)
+def test_failures_are_one_sentence(stand_in_panel: Any, behaviour: str, sentence: str) -> None:
+    panel = stand_in_panel
+    before = contents()
+    set_text(panel, behaviour=behaviour)
+    assert run(panel).startswith(sentence)
+    assert contents() == before
+    assert idle(panel)
+    set_text(panel, behaviour="good")
+    assert run(panel).startswith("Done in ")
+
+
+def test_a_graphics_card_that_is_not_there(stand_in_panel: Any) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this computer has a graphics card")
+    before = contents()
+    stand_in_panel.ui.deviceComboBox.currentIndex = stand_in_panel.ui.deviceComboBox.findData("cuda")
+    assert run(stand_in_panel).startswith("A GPU was asked for")
+    assert contents() == before
+
+
+def test_an_image_removed_while_the_job_runs(stand_in_panel: Any) -> None:
+    panel = stand_in_panel
+    set_text(panel, seconds="0.5")
+    panel.ui.applyButton.click()
+    slicer.mrmlScene.RemoveNode(panel.request().inputs["moving"])
+    before = set(contents())
+    wait(lambda: not panel.runner.running)
+    assert panel.ui.statusLabel.text.startswith("The moving image was removed from the scene while")
+    assert set(contents()) == before
+
+
+def test_closing_the_scene_ends_the_job(stand_in_panel: Any, temporary: Path) -> None:
+    panel = stand_in_panel
+    set_text(panel, seconds="30")
+    panel.ui.applyButton.click()
+    wait(lambda: panel.ui.progressBar.value > 0)
+    slicer.mrmlScene.Clear(0)
+    assert not panel.runner.running
+    assert processes(temporary) == []
+    assert panel.state.results() == {}
+
+
+def test_closing_the_panel_ends_the_job(stand_in_panel: Any, temporary: Path) -> None:
+    set_text(stand_in_panel, seconds="30")
+    stand_in_panel.ui.applyButton.click()
+    wait(lambda: stand_in_panel.ui.progressBar.value > 0)
+    stand_in_panel.close()
+    assert processes(temporary) == []
+
+
+def test_a_hundred_cancels_at_random_moments(stand_in_panel: Any, temporary: Path) -> None:
+    panel = stand_in_panel
+    rng = random.Random(0)
+    set_text(panel, seconds="30")
+    before, reached = contents(), []
+    for _ in range(100):
+        panel.ui.applyButton.click()
+        moment = time.monotonic() + 10 ** rng.uniform(-3, 0.4)  # from the start of Python into the run
+        wait(lambda moment=moment: time.monotonic() > moment)
+        panel.ui.applyButton.click()
+        reached.append(panel.ui.progressBar.value)
+        assert contents() == before
+        assert idle(panel)
+        assert list(temporary.iterdir()) == []
+    assert processes(temporary) == []
+    assert min(reached) == 0 < max(reached)
+    set_text(panel, seconds="0")
+    assert run(panel).startswith("Done in ")
+
+
+def test_twenty_killed_workers(stand_in_panel: Any, temporary: Path) -> None:
+    panel = stand_in_panel
+    rng = random.Random(0)
+    set_text(panel, seconds="30")
+    before = contents()
+    for _ in range(20):
+        panel.ui.applyButton.click()
+        moment = time.monotonic() + rng.uniform(0, 2.5)
+        wait(lambda moment=moment: time.monotonic() > moment)
+        for process in processes_now(temporary):
+            os.kill(process, signal.SIGKILL)
+        wait(lambda: not panel.runner.running)
+        assert panel.ui.statusLabel.text.startswith("The worker process ended unexpectedly (killed")
+        assert contents() == before
+        assert list(temporary.iterdir()) == []
+    set_text(panel, seconds="0")
+    assert run(panel).startswith("Done in ")
