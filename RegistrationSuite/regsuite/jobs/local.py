@@ -46,10 +46,11 @@ def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Regis
     memory.reset_peak()
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     progress.step(0.0, "Reading the images")
-    inputs = _load(method, job.inputs)
+    inputs = read_inputs(job)
     check_inputs(method, inputs, parameters)
     noted = _Noted(progress)
     registration, used = _on_device(method, inputs, parameters, Context(noted, device, job.seed))
+    registration = _on_cpu(registration)
     registration.record = {
         **registration.record,
         "method": method.name,
@@ -81,10 +82,10 @@ class _Noted(Part):
         super().log(text)
 
 
-def _load(method: Method, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs in the order the method declares them, files read."""
-    given = [item for item in method.inputs if item.role in inputs]
-    return {item.role: _read(item, inputs[item.role]) for item in given}
+def read_inputs(job: Job) -> dict[str, Any]:
+    """The job's inputs in the order its method declares them, files read; InputError where one cannot be."""
+    given = [item for item in catalog.method(job.method).inputs if item.role in job.inputs]
+    return {item.role: _read(item, job.inputs[item.role]) for item in given}
 
 
 def _read(item: Input, value: Any) -> Any:
@@ -92,8 +93,9 @@ def _read(item: Input, value: Any) -> Any:
         return value
     from regsuite import io
 
-    readers = {"image": io.read_image, "mask": io.read_labels, "labels": io.read_labels, "points": io.read_points}
-    return readers[item.kind](value)
+    if item.kind == "image":
+        return io.read_image(os.fspath(value))
+    return io.read_points(os.fspath(value)) if item.kind == "points" else io.read_labels(os.fspath(value))
 
 
 def _on_device(
@@ -112,6 +114,23 @@ def _on_device(
     on_cpu = replace(context, device="cpu")
     with _seeded(on_cpu):
         return function(inputs, parameters, on_cpu), "cpu"
+
+
+def _on_cpu(registration: Registration) -> Registration:
+    """The result where every reader can use it."""
+
+    def moved(image: Any) -> Any:
+        return image and replace(image, data=image.data.cpu())
+
+    return replace(
+        registration,
+        transform=registration.transform.to("cpu"),
+        inverse=registration.inverse.to("cpu"),
+        warped=moved(registration.warped),
+        warped_labels=moved(registration.warped_labels),
+        images={name: moved(image) for name, image in registration.images.items()},
+        sequences={name: [moved(frame) for frame in frames] for name, frames in registration.sequences.items()},
+    )
 
 
 @contextmanager

@@ -1,0 +1,188 @@
+"""A registration as files in a folder: all of them, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.util
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from regsuite import io
+from regsuite.errors import InputError, JobFailed
+from regsuite.registration import Curve, Registration, Table
+
+REPORT = "report.json"
+
+
+@contextmanager
+def result_folder(folder: Path | str, overwrite: bool = False) -> Iterator[Path]:
+    """A folder to write into; what it holds at the end is moved to ``folder`` in one step, on an error nothing is.
+
+    InputError, before anything is written, where ``folder`` cannot be written or is not empty. With ``overwrite`` the
+    results of an earlier run give way to the new ones, and files that are not results stay.
+    """
+    target = Path(folder).absolute()
+    _check_target(target, overwrite)
+    with _draft_beside(target) as draft:
+        results = draft / (target.name or "results")
+        results.mkdir()
+        yield results
+        try:
+            _move_in(results, target)
+        except OSError as error:
+            raise JobFailed(f"The results cannot be moved to '{target}' ({error.strerror}): choose another.") from error
+
+
+def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Write everything into an existing folder; returns each file or folder by the result's name, as in the report.
+
+    transform.h5 and inverse.h5 (ITK), images as .nii.gz, sequences as folders of frames, curves and tables as .csv,
+    report.json with record, metrics and tables, and, where matplotlib is installed, report.html with pictures of the
+    result and of the ``inputs`` (by role). InputError where a file cannot be written.
+    """
+    files: dict[str, str] = {}
+
+    def put(name: str, ending: str, writer: Callable[[Path, Any], None], value: Any) -> None:
+        if value is not None:
+            writer(folder / (name + ending), value)
+            files[name] = name + ending
+
+    put("transform", ".h5", io.write_transform, registration.transform)
+    put("inverse", ".h5", io.write_transform, registration.inverse)
+    put("warped", ".nii.gz", io.write_image, registration.warped)
+    put("warped_labels", ".nii.gz", io.write_labels, registration.warped_labels)
+    for name, image in registration.images.items():
+        put(name, ".nii.gz", io.write_image, image)
+    for name, frames in registration.sequences.items():
+        put(name, "", _write_frames, frames)
+    for name, curve in registration.curves.items():
+        put(name, ".csv", _write_rows, _curve_rows(curve))
+    for name, table in registration.tables.items():
+        put(name, ".csv", _write_rows, [table.columns, *table.rows])
+    if importlib.util.find_spec("matplotlib") is not None and {"fixed", "moving"} <= inputs.keys():
+        files |= _write_page(registration, folder, inputs)
+    write_report(registration, folder, files)
+    return files
+
+
+def _write_page(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    from regsuite import report  # it needs matplotlib
+
+    page = report.write_report(
+        registration,
+        inputs["fixed"],
+        inputs["moving"],
+        folder,
+        mask=inputs.get("mask"),
+        fixed_labels=inputs.get("fixed_labels"),
+        moving_labels=inputs.get("moving_labels"),
+    )
+    return {"report": page.name, "pictures": "pictures"}
+
+
+def write_report(registration: Registration, folder: Path, files: Mapping[str, str]) -> None:
+    """report.json: how the result was made, what was measured, and which files it came to."""
+    record = registration.record
+    measured = {key: record[key] for key in ("seconds", "peak_memory_mb", "device") if key in record}
+    report = dict(record)
+    report |= {"metrics": registration.metrics | measured, "tables": registration.tables, "files": files}
+    (folder / REPORT).write_text(as_json(report) + "\n", encoding="utf-8")
+
+
+def as_json(value: Any) -> str:
+    """JSON of numbers, texts, lists, mappings and tables; null for numbers that JSON does not have."""
+    return json.dumps(_plain(value), indent=2, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Table):
+        return _plain(vars(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_frames(folder: Path, frames: Sequence[Any]) -> None:
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        io.write_image(folder / f"{number:03}.nii.gz", frame)
+
+
+def _write_rows(file: Path, rows: Sequence[Sequence[Any]]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def _curve_rows(curve: Curve) -> list[list[Any]]:
+    columns = zip(curve.x, *curve.values.values(), strict=True)
+    return [[curve.x_title or "x", *curve.values], *(list(row) for row in columns)]
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if target.exists() and not target.is_dir():
+        raise InputError(f"The output '{target}' is a file: name a folder.")
+    if not overwrite and target.is_dir() and any(target.iterdir()):
+        raise InputError(f"The output folder '{target}' is not empty: name another, or overwrite it (--overwrite).")
+
+
+@contextmanager
+def _draft_beside(target: Path) -> Iterator[Path]:
+    """A temporary folder on the target's disk: in it where it exists, else beside it. Folders made on the way go too
+    unless something was put into them."""
+    home = target if target.is_dir() else target.parent
+    made = [folder for folder in (home, *home.parents) if not folder.exists()]
+    draft = None
+    try:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=".regsuite-", dir=home))
+        except OSError as error:
+            sentence = f"The output folder '{target}' cannot be written ({error.strerror}): name another."
+            raise InputError(sentence) from error
+        yield draft
+    finally:
+        if draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
+        with contextlib.suppress(OSError):  # one that is not empty stays, and those above it
+            for folder in made:
+                folder.rmdir()
+
+
+def _move_in(results: Path, target: Path) -> None:
+    if not target.exists():
+        results.rename(target)
+        return
+    earlier = results.with_name(results.name + "-earlier")
+    earlier.mkdir()
+    new = [item.name for item in results.iterdir()]
+    try:
+        for name in {*_earlier_files(target), *new}:
+            if (target / name).exists():
+                (target / name).rename(earlier / name)
+    except OSError:
+        _move_all(earlier, target)
+        raise
+    _move_all(results, target)
+
+
+def _move_all(source: Path, target: Path) -> None:
+    for item in source.iterdir():
+        item.rename(target / item.name)
+
+
+def _earlier_files(target: Path) -> list[str]:
+    """What an earlier run's report says it wrote, by names that lie in the folder itself."""
+    try:
+        names = list(json.loads((target / REPORT).read_text(encoding="utf-8"))["files"].values())
+    except (OSError, ValueError, KeyError, AttributeError):
+        return []
+    return [name for name in names if isinstance(name, str) and Path(name).name == name != ".."]
