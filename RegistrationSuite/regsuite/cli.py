@@ -9,14 +9,20 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import regsuite
 from regsuite import catalog
 from regsuite.catalog import Input, Method, Parameter
 from regsuite.errors import InputError, JobFailed
 from regsuite.jobs.failures import plain_failures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from regsuite.registration import Registration
 
 _PROGRAM = "python -m regsuite"
 
@@ -29,14 +35,21 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_code(lambda: _run(words))
+
+
+def exit_code(action: Callable[[], None]) -> int:
+    """The exit code of ``action``; what a user can mend is said in one sentence on standard error."""
     try:
-        return _run(words)
+        with plain_failures():
+            action()
     except InputError as error:
         return _fail(str(error), 2)
     except JobFailed as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("Cancelled; nothing was written.", 130)
+    return 0
 
 
 def _fail(sentence: str, code: int) -> int:
@@ -44,12 +57,11 @@ def _fail(sentence: str, code: int) -> int:
     return code
 
 
-def _run(words: list[str]) -> int:
-    if words[:1] == ["run"] and len(words) > 1 and not words[1].startswith("-"):
-        catalog.method(words[1])  # a better sentence for an unknown one than the parser's
+def _run(words: list[str]) -> None:
+    if words[:1] == ["run"]:
+        _check_method(words[1:])
     chosen = _parser().parse_args(words)
     chosen.command(chosen)
-    return 0
 
 
 def _parser() -> _Parser:
@@ -104,6 +116,33 @@ def _described(method: Method) -> dict[str, Any]:
 # run
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run was asked for, checked as far as that goes without reading a file. inputs: paths by role."""
+
+    method: Method
+    inputs: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    seed: int
+    device: str
+    out: str
+    overwrite: bool
+
+
+def read_run(words: Sequence[str], program: str, description: str) -> Run:
+    """The arguments of ``run``, for another program that takes the same; InputError where they are not good."""
+    _check_method(words)
+    parser = _Parser(prog=program, description=description)
+    _add_run(parser)
+    return _asked(parser.parse_args(words))
+
+
+def _check_method(words: Sequence[str]) -> None:
+    """A better sentence for an unknown method than the parser's."""
+    if words and not words[0].startswith("-"):
+        catalog.method(words[0])
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
     methods = parser.add_subparsers(metavar="METHOD", required=True)
     for method in catalog.methods().values():
@@ -154,21 +193,26 @@ def _default_text(item: Parameter) -> str:
 
 def _register(chosen: argparse.Namespace) -> None:
     """Everything that can be wrong with the command is found before the run starts."""
+    asked = _asked(chosen)
+
+    from regsuite import jobs, results
+    from regsuite.console import ConsoleProgress
+
+    job = jobs.Job(asked.method.name, asked.inputs, asked.parameters, asked.seed, asked.device)
+    with results.result_folder(asked.out, asked.overwrite) as folder:
+        with contextlib.closing(ConsoleProgress()) as progress:
+            registration = jobs.run(job, progress)
+        results.write(registration, folder, jobs.read_inputs(job))
+    say_done(registration, asked.out)
+
+
+def _asked(chosen: argparse.Namespace) -> Run:
     method: Method = chosen.method
     parameters = _values(method, chosen.preset, chosen.set)
     method.check_values(parameters)
     given = {item.role: getattr(chosen, item.role) for item in method.inputs}
     inputs = {role: path for role, path in given.items() if path is not None}
-
-    from regsuite import jobs, results
-    from regsuite.console import ConsoleProgress
-
-    job = jobs.Job(method.name, inputs, parameters, chosen.seed, chosen.device)
-    with results.result_folder(chosen.out, chosen.overwrite) as folder:
-        with contextlib.closing(ConsoleProgress()) as progress:
-            registration = jobs.run(job, progress)
-        results.write(registration, folder, jobs.read_inputs(job))
-    _say(_summary(registration.metrics, registration.record, chosen.out))
+    return Run(method, inputs, parameters, chosen.seed, chosen.device, chosen.out, chosen.overwrite)
 
 
 def _values(method: Method, preset: str | None, settings: Sequence[str]) -> dict[str, Any]:
@@ -182,9 +226,11 @@ def _values(method: Method, preset: str | None, settings: Sequence[str]) -> dict
     return values
 
 
-def _summary(metrics: Mapping[str, float], record: Mapping[str, Any], folder: str) -> str:
+def say_done(registration: Registration, folder: str) -> None:
+    """How the result was made, its metrics and where it is."""
+    record = registration.record
     made = f"{record['title']} on {record['device']} in {record['seconds']:.1f} s, {record['peak_memory_mb']:.0f} MB"
-    return "\n".join([made, *_metric_lines(metrics), f"Results in {folder}"])
+    _say("\n".join([made, *_metric_lines(registration.metrics), f"Results in {folder}"]))
 
 
 def _metric_lines(metrics: Mapping[str, float]) -> list[str]:
@@ -217,8 +263,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     from regsuite.results import as_json
 
-    with plain_failures():
-        metrics, tables = _measured(chosen)
+    metrics, tables = _measured(chosen)
     if chosen.json:
         _say(as_json({"metrics": metrics, "tables": tables}))
         return

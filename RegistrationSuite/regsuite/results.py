@@ -66,13 +66,16 @@ def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -
         put(name, ".csv", _write_rows, _curve_rows(curve))
     for name, table in registration.tables.items():
         put(name, ".csv", _write_rows, [table.columns, *table.rows])
-    if importlib.util.find_spec("matplotlib") is not None and {"fixed", "moving"} <= inputs.keys():
-        files |= _write_page(registration, folder, inputs)
+    files |= write_page(registration, folder, inputs)
     write_report(registration, folder, files)
     return files
 
 
-def _write_page(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+def write_page(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """report.html and its pictures, as in the report; nothing where matplotlib or an image of the pair is missing."""
+    if importlib.util.find_spec("matplotlib") is None or not {"fixed", "moving"} <= inputs.keys():
+        return {}
+
     from regsuite import report  # it needs matplotlib
 
     page = report.write_report(
