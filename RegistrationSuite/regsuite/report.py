@@ -18,7 +18,7 @@ from regsuite.pictures import Picture, Subject, all_pictures
 from regsuite.registration import Registration, Table
 from regsuite.spatial import Image, LabelImage
 
-_UNITS = {"_mm": "mm", "_mb": "MB", "_seconds": "s"}
+_UNITS = {"_mm": "mm", "_mb": "MB"}
 _SPELLING = {"dice": "Dice", "sdlogj": "SD log J", "hd95": "HD95", "tre": "TRE"}
 _HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_")
 _MOST_HEADLINES = 5
@@ -31,25 +31,25 @@ body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 2.2rem 1.2rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .3rem; }
-h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
+h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; }
+h3 { font-size: 1.05rem; margin: 1rem 0 .6rem; }
 p { margin: .3rem 0; max-width: 75ch; }
 .quiet { color: var(--quiet); font-size: .92rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: .8rem;
-  margin: 1.5rem 0 .5rem; }
-.card { background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem; }
-.card b { display: block; font-size: 1.45rem; font-variant-numeric: tabular-nums; line-height: 1.25; }
+.cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.5rem 0 .5rem; }
+.card { flex: 1 1 150px; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem; }
+.card b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; line-height: 1.25; }
 .card span { color: var(--quiet); font-size: .88rem; }
 figure { margin: 0 0 1.8rem; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
-figure h3 { margin: 0 0 .6rem; font-size: 1.05rem; }
+figure h3 { margin: 0 0 .6rem; }
 figure img { max-width: 100%; display: block; margin: 0 auto; }
 figcaption { color: var(--quiet); font-size: .92rem; margin-top: .6rem; max-width: 90ch; }
-.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(330px, 1fr)); gap: 0 1.6rem;
-  align-items: start; }
+.tables { display: flex; flex-wrap: wrap; gap: 0 1.6rem; align-items: flex-start; }
+.tables > div { flex: 1 1 330px; }
 table { border-collapse: collapse; width: 100%; background: #fff; border: 1px solid var(--line); font-size: .93rem; }
 th, td { text-align: left; padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.changed td { font-weight: 600; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr.changed td:nth-child(-n+2) { font-weight: 600; }
 details { margin-top: 1rem; } summary { cursor: pointer; color: var(--accent); }
 pre { white-space: pre-wrap; font-size: .85rem; background: #fff; border: 1px solid var(--line); padding: .8rem; }
 @media print { body { background: #fff; } figure { break-inside: avoid; } }
@@ -89,10 +89,9 @@ def _page(registration: Registration, pictures: Iterable[Picture]) -> str:
         f"<h1>{title}</h1>",
         _citation(record),
         _cards(registration),
-        "<h2>Pictures</h2><p class='quiet'>Radiological view: the patient's right is on the left of the picture. "
-        "Planes pass through the middle of the lesion.</p>",
+        "<h2>Pictures</h2><p class='quiet'>Radiological view: the patient's right is on the left of the picture.</p>",
         *map(_figure, pictures),
-        "<h2>Figures</h2>",
+        "<h2>Measurements</h2>",
         f"<div class='tables'>{''.join(map(_table, registration.tables.values()))}{_metrics(registration)}</div>",
         "<h2>Parameters</h2>",
         _parameters(record),
@@ -116,7 +115,7 @@ def _citation(record: Mapping[str, Any]) -> str:
 def _cards(registration: Registration) -> str:
     """The figures a reader looks for first."""
     metrics, record = registration.metrics, registration.record
-    cards = [(f"{_number(old)} → {_number(new)}{unit}", name) for name, old, new, unit in _changes(metrics)]
+    cards = [(f"{old:.2f} → {new:.2f}{unit}", name) for name, old, new, unit in _changes(metrics)]
     if "folded_fraction" in metrics:
         cards.append((f"{100 * metrics['folded_fraction']:.3g} %", "of the voxels folded"))
     if "seconds" in record:
@@ -141,15 +140,18 @@ def _changes(metrics: Mapping[str, float]) -> list[tuple[str, float, float, str]
 
 def _named(key: str) -> tuple[str, str]:
     """A metric's key as a person writes it, and its unit."""
-    unit = next((text for ending, text in _UNITS.items() if key.endswith(ending)), "")
-    stem = key[: -len(unit) - 1] if unit else key
-    words = [_SPELLING.get(word, word) for word in stem.split("_")]
-    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]]), unit
+    if key == "seconds":
+        return "Time", "s"
+    ending = next((ending for ending in _UNITS if key.endswith(ending)), "")
+    words = [_SPELLING.get(word, word) for word in key.removesuffix(ending).split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]]), _UNITS.get(ending, "")
 
 
 def _number(value: Any) -> str:
     """With three or four significant digits; whole numbers and text as they are."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, (int, float)):
         return "–" if value is None else str(value)
     if isinstance(value, int) or not math.isfinite(value):
         return str(value)
@@ -169,26 +171,30 @@ def _figure(picture: Picture) -> str:
 
 def _table(table: Table) -> str:
     body = "".join(_row(row) for row in table.rows)
-    return f"<div><h2>{escape(table.title)}</h2><table>{_head(table.columns)}{body}</table></div>"
+    head = _head(table.columns, table.rows[0] if table.rows else ())
+    return f"<div><h3>{escape(table.title)}</h3><table>{head}{body}</table></div>"
 
 
-def _head(columns: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<th>{escape(column)}</th>" for column in columns) + "</tr>"
+def _head(columns: Sequence[str], first_row: Sequence[Any] = ()) -> str:
+    """Titles that stand as the cells of the first row do."""
+    like = [*first_row, *[""] * (len(columns) - len(first_row))]
+    shown = (f"<th{_side(cell)}>{escape(title)}</th>" for title, cell in zip(columns, like, strict=True))
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def _row(cells: Sequence[Any], kind: str = "") -> str:
-    """A row whose numbers stand to the right."""
-    numeric = (isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
-    shown = (
-        f"<td{' class=number' if right else ''}>{escape(_number(cell))}</td>"
-        for cell, right in zip(cells, numeric, strict=True)
-    )
+    shown = (f"<td{_side(cell)}>{escape(_number(cell))}</td>" for cell in cells)
     return f"<tr{f' class={kind}' if kind else ''}>{''.join(shown)}</tr>"
 
 
+def _side(cell: Any) -> str:
+    """Numbers stand to the right."""
+    return " class=number" if isinstance(cell, (int, float)) and not isinstance(cell, bool) else ""
+
+
 def _metrics(registration: Registration) -> str:
-    rows = [[*_named(key), value] for key, value in registration.metrics.items()]
-    return _table(Table("All figures", ["figure", "unit", "value"], rows)) if rows else ""
+    rows = [[_named(key)[0], value, _named(key)[1]] for key, value in registration.metrics.items()]
+    return _table(Table("All figures", ["figure", "value", "unit"], rows)) if rows else ""
 
 
 def _parameters(record: Mapping[str, Any]) -> str:
@@ -198,7 +204,7 @@ def _parameters(record: Mapping[str, Any]) -> str:
     rows = []
     for name, value in values.items():
         parameter = declared.get(name)
-        text = ", ".join(map(_number, value)) if isinstance(value, (list, tuple)) else _number(value)
+        text = _setting(value)
         if parameter is None:
             rows.append(_row([name, text, "", ""]))
             continue
@@ -208,19 +214,27 @@ def _parameters(record: Mapping[str, Any]) -> str:
     return f"{note}<table>{_head(['parameter', 'value', 'unit', 'meaning'])}{''.join(rows)}</table>"
 
 
+def _setting(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_setting, value))
+    return f"{value:g}" if isinstance(value, float) else _number(value)
+
+
 def _declared(method: str) -> dict[str, Parameter]:
     known = catalog.methods()
     return {parameter.name: parameter for parameter in known[method].parameters} if method in known else {}
 
 
 def _record(record: Mapping[str, Any]) -> str:
-    plain = [[_named(key)[0], value] for key, value in record.items() if key not in _SHOWN_APART]
-    rows = [_row(row) for row in plain]
-    rows += [_row([f"{role} image", _geometry(value)]) for role, value in record.get("inputs", {}).items()]
-    rows += [_row(["versions", ", ".join(f"{name} {text}" for name, text in record.get("versions", {}).items())])]
+    plain = [(key, value) for key, value in record.items() if key not in _SHOWN_APART]
+    rows = [[_named(key)[0], f"{_number(value)} {_named(key)[1]}"] for key, value in plain]
+    rows += [
+        [role.replace("_", " ").capitalize(), _geometry(given)] for role, given in record.get("inputs", {}).items()
+    ]
+    rows += [["Versions", ", ".join(f"{name} {text}" for name, text in record.get("versions", {}).items())]]
     log = "\n".join(map(str, record.get("log", [])))
     lines = f"<details><summary>Log</summary><pre>{escape(log)}</pre></details>" if log else ""
-    return f"<table>{''.join(rows)}</table>{lines}"
+    return f"<table>{''.join(map(_row, rows))}</table>{lines}"
 
 
 def _geometry(given: Mapping[str, Any]) -> str:
