@@ -62,16 +62,23 @@ def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -
         put(name, ".nii.gz", io.write_image, image)
     for name, frames in registration.sequences.items():
         put(name, "", _write_frames, frames)
-    for name, curve in registration.curves.items():
-        put(name, ".csv", _write_rows, _curve_rows(curve))
-    for name, table in registration.tables.items():
-        put(name, ".csv", _write_rows, [table.columns, *table.rows])
-    files |= write_page(registration, folder, inputs)
-    write_report(registration, folder, files)
-    return files
+    return write_documents(registration, folder, inputs, files)
 
 
-def write_page(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+def write_documents(
+    registration: Registration, folder: Path, inputs: Mapping[str, Any], files: Mapping[str, str]
+) -> dict[str, str]:
+    """What :func:`write` writes beside transforms and images; returns it added to ``files``, which are those."""
+    rows = {name: _curve_rows(curve) for name, curve in registration.curves.items()}
+    rows |= {name: [table.columns, *table.rows] for name, table in registration.tables.items()}
+    for name, lines in rows.items():
+        _write_rows(folder / f"{name}.csv", lines)
+    found = {**files, **{name: f"{name}.csv" for name in rows}, **_write_page(registration, folder, inputs)}
+    write_report(registration, folder, found)
+    return found
+
+
+def _write_page(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
     """report.html and its pictures, as in the report; nothing where matplotlib or an image of the pair is missing."""
     if importlib.util.find_spec("matplotlib") is None or not {"fixed", "moving"} <= inputs.keys():
         return {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -38,6 +40,19 @@ def install(source: Path, folder: Path) -> Path:
     command = [cmake(), "--install", str(folder / "build"), "--prefix", str(folder / "install")]
     subprocess.run(command, capture_output=True, text=True, check=True)
     return folder / "install" / MODULES
+
+
+def run_installed(installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python with the installed tree, the rig and the site packages on ``sys.path``, and never the source tree.
+
+    ``-S`` keeps out the .pth file by which the source tree is installed for development.
+    """
+    path = [str(installed), str(SOURCE / "Testing"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-S", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=installed, timeout=300, check=False
+    )
 
 
 def shipped_files(source: Path) -> dict[Path, Path]:

@@ -1,0 +1,116 @@
+"""run_headless.py as it is installed: in plain Python, and as Slicer runs a script."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from extension import run_installed
+from regsuite import io, phantoms
+
+SCRIPT = "RegistrationSuiteLib/run_headless.py"
+SETTINGS = ["--preset", "toy-2d", "--set", "iterations=2", "levels=1", "--seed", "3", "--device", "cpu"]
+
+# What ctkAbstractPythonManager::executeFile does, with the part of Slicer that the script asks for.
+AS_SLICER = """
+import sys, types
+script = sys.argv[1]
+slicer = sys.modules["slicer"] = types.ModuleType("slicer")
+slicer.app = types.SimpleNamespace(slicerHome="/Slicer")
+slicer.util = types.SimpleNamespace(exit=lambda code: print("slicer.util.exit", code))
+sys.argv = [script, "--", *sys.argv[2:]]
+sys.path.insert(0, script.rpartition("/")[0])
+globals()["__file__"] = script
+exec(open(script).read(), globals())
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Arguments that name the files of a flat phantom."""
+    folder = tmp_path_factory.mktemp("pair")
+    case = phantoms.shapes_2d()
+    for role, image in (("fixed", case.fixed), ("moving", case.moving)):
+        io.write_image(folder / f"{role}.nii.gz", image)
+    for role, labels in (("mask", case.mask), ("moving-labels", case.moving_labels)):
+        io.write_labels(folder / f"{role}.nii.gz", labels)
+    roles = ("fixed", "moving", "mask", "moving-labels")
+    return [word for role in roles for word in (f"--{role}", str(folder / f"{role}.nii.gz"))]
+
+
+def mapped(file: Path) -> np.ndarray:
+    """Where a transform file takes a lattice of points, within their plane."""
+    transform = sitk.ReadTransform(str(file))
+    lattice = [(float(x), float(y), 0.0) for x in range(-30, 31, 10) for y in range(-30, 31, 10)]
+    return np.array([transform.TransformPoint(point[: transform.GetDimension()])[:2] for point in lattice])
+
+
+def test_files_scene_and_report(installed: Path, pair: list[str], tmp_path: Path) -> None:
+    """Everything is written, and the transforms are those of the command line."""
+    asked = ["weighted-metamorphosis", *pair, *SETTINGS, "--out"]
+    script = run_installed(installed, SCRIPT, *asked, str(tmp_path / "script"))
+    assert script.returncode == 0, script.stderr
+    command = run_installed(installed, "-m", "regsuite", "run", *asked, str(tmp_path / "command"))
+    assert command.returncode == 0, command.stderr
+    for name in ("transform.h5", "inverse.h5"):
+        by_script, by_command = mapped(tmp_path / "script" / name), mapped(tmp_path / "command" / name)
+        assert np.abs(by_script - by_command).max() < 1e-4
+    assert np.abs(mapped(tmp_path / "script" / "transform.h5") - mapped_by_identity()).max() > 0.1
+    report = json.loads((tmp_path / "script" / "report.json").read_text())
+    assert report["seed"] == 3
+    assert {"transform", "inverse", "warped", "warped_labels", "scene", "report"} <= report["files"].keys()
+    for file in report["files"].values():
+        assert (tmp_path / "script" / file).exists(), file
+    warped = sitk.ReadImage(str(tmp_path / "script" / "warped.nii.gz"))
+    assert warped.GetSize() == (*sitk.ReadImage(pair[1]).GetSize(), 1)
+
+
+def mapped_by_identity() -> np.ndarray:
+    return np.array([(x, y) for x in range(-30, 31, 10) for y in range(-30, 31, 10)], float)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nope", "--fixed", "a", "--moving", "b", "--out", "c"], "regsuite: There is no method 'nope'"),
+        (["lddmm", "--fixed", "a.nii", "--moving", "b.nii"], "regsuite: The following arguments are required: --out"),
+        (["lddmm", "--fixed", "a.nii", "--moving", "b.nii", "--out", "c"], "regsuite: The fixed file 'a.nii' is not"),
+        (["lddmm", "--fixed", "a", "--moving", "b", "--set", "levels=99", "--out", "c"], "regsuite: "),
+    ],
+)
+def test_bad_input_is_one_sentence(installed: Path, arguments: list[str], sentence: str) -> None:
+    finished = run_installed(installed, SCRIPT, *arguments)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(sentence)
+    assert len(finished.stderr.splitlines()) == 1
+    assert not (installed / "c").exists()
+
+
+def test_a_file_that_is_no_image(installed: Path, pair: list[str], tmp_path: Path) -> None:
+    text = tmp_path / "text.nii.gz"
+    text.write_text("not an image")
+    finished = run_installed(
+        installed, SCRIPT, "lddmm", "--fixed", str(text), "--moving", pair[3], "--out", str(tmp_path / "out")
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines()[-1] == f"regsuite: The fixed file '{text}' cannot be read as an image."
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["nope"], 2), (["--help"], 0)])
+def test_slicer_is_told_to_end(installed: Path, arguments: list[str], code: int) -> None:
+    finished = run_installed(installed, "-c", AS_SLICER, str(installed / SCRIPT), *arguments)
+    assert finished.stdout.splitlines()[-1] == f"slicer.util.exit {code}"
+
+
+def test_slicer_is_told_to_end_when_the_suite_is_not_there(installed: Path, tmp_path: Path) -> None:
+    """The script alone, without the packages around it, cannot even import them."""
+    script = tmp_path / "alone" / "run_headless.py"
+    script.parent.mkdir()
+    script.write_bytes((installed / SCRIPT).read_bytes())
+    finished = run_installed(tmp_path, "-c", AS_SLICER, str(script), "lddmm")
+    assert finished.stdout.splitlines()[-1] == "slicer.util.exit 1"
+    assert "ModuleNotFoundError" in finished.stderr
