@@ -78,6 +78,12 @@ class View:
         self.node.SetMappedInLayout(1)
         self._managers.SetMRMLDisplayableNode(self.node)
 
+    def _remove_stale(self, name: str, class_name: str) -> None:
+        """Take out the node of that view which a loaded scene brought: the logic would work on one outside the scene."""
+        stale = self._session.scene.GetSingletonNode(name, class_name)
+        if stale is not None:
+            self._session.scene.RemoveNode(stale)
+
     def render(self) -> np.ndarray:
         """The picture, (height, width, 3) uint8, first row on top."""
         self.window.Render()
@@ -142,6 +148,7 @@ class SliceView(View):
         self.logic.SetMRMLApplicationLogic(application_logic)
         application_logic.GetSliceLogics().AddItem(self.logic)
         self.logic.SetMRMLScene(self._session.scene)
+        self._remove_stale(name, "vtkMRMLSliceNode")
         self.node = self.logic.AddSliceNode(name)
         self.logic.ResizeSliceNode(*self.window.GetSize())
 
@@ -231,6 +238,7 @@ class ThreeDView(View):
         self.logic.SetMRMLApplicationLogic(application_logic)
         application_logic.GetViewLogics().AddItem(self.logic)
         self.logic.SetMRMLScene(self._session.scene)
+        self._remove_stale(name, "vtkMRMLViewNode")
         self.node = self.logic.AddViewNode(name)
         self.node.SetBoxVisible(False)
         self.node.SetAxisLabelsVisible(False)

@@ -1,0 +1,265 @@
+"""How results are shown: the same calls in Slicer Desktop's views and in those of :mod:`RegistrationSuiteLib.views`.
+
+Every function takes nodes and changes only how they are displayed; ``visible=False`` undoes what the same call did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+
+from RegistrationSuiteLib import colours
+from RegistrationSuiteLib.scene.geometry import grid_of
+from RegistrationSuiteLib.scene.transforms import moved_from_parent
+
+if TYPE_CHECKING:
+    from regsuite.spatial import Grid
+
+LINES_IN_SLICES = 24
+LINES_IN_3D = 7
+ROUND_NUMBERS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+STILL_TO_MOVED = ((0.2, 0.6, 1.0), (0.2, 0.85, 0.4), (1.0, 0.75, 0.0), (1.0, 0.1, 0.1))
+MAP_OPACITY = 0.5
+LINE_PIXELS = 2
+FAINTEST_SURFACE = 0.2
+
+
+def show_overlay(fixed: Any, warped: Any, opacity: float = 0.5) -> None:
+    """The warped image over the fixed one in all slice views; :func:`fade` moves between them."""
+    for logic in _slice_logics():
+        _layers(logic, fixed, warped, opacity)
+    _face_slice(fixed)
+
+
+def fade(opacity: float) -> None:
+    """0 shows the fixed image alone, 1 what lies over it."""
+    for logic in _slice_logics():
+        logic.GetSliceCompositeNode().SetForegroundOpacity(opacity)
+
+
+def _slice_logics() -> Iterator[Any]:
+    logics = slicer.app.applicationLogic().GetSliceLogics()
+    for index in range(logics.GetNumberOfItems()):
+        yield logics.GetItemAsObject(index)
+
+
+def _layers(logic: Any, background: Any, foreground: Any, opacity: float) -> None:
+    """Set the layers of one slice view; the view is fitted where another image comes into the background."""
+    composite = logic.GetSliceCompositeNode()
+    new = composite.GetBackgroundVolumeID() != background.GetID()
+    composite.SetBackgroundVolumeID(background.GetID())
+    composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
+    composite.SetForegroundOpacity(opacity)
+    if new:
+        logic.FitSliceToBackground()
+
+
+def _face_slice(fixed: Any) -> None:
+    """Turn the first slice view to the plane of an image that is a single slice."""
+    logic = next(_slice_logics(), None)
+    if logic is not None and 1 in grid_of(fixed).shape:
+        logic.GetSliceNode().RotateToVolumePlane(fixed)
+        logic.FitSliceToBackground()
+        logic.SnapSliceOffsetToIJK()
+
+
+# --- the warped grid ---
+
+
+def show_grid(transform: Any, fixed: Any, visible: bool = True, smallest: float | None = None) -> None:
+    """A regular grid of the moving image as the transform bends it, in slices and, coarser, in 3D over the fixed image.
+
+    Lines are blue where nothing moves and red where most does. smallest: size (mm) of the smallest structure that
+    matters; the lines are then close enough to cross it twice.
+    """
+    in_slices, in_space = _grid_display_nodes(transform)
+    if not visible:
+        in_slices.SetVisibility(False)
+        in_space.SetVisibility(False)
+        return
+    grid = grid_of(fixed)
+    largest = _largest_displacement(transform, grid)
+    _style_grid(in_slices, fixed, grid_spacing(grid, LINES_IN_SLICES, smallest), largest, in_slices=True)
+    _style_grid(in_space, fixed, grid_spacing(grid, LINES_IN_3D), largest, in_space=1 not in grid.shape)
+
+
+def grid_spacing(grid: Grid, lines: int, smallest: float | None = None) -> float:
+    """A round distance (mm) that puts about ``lines`` lines across the longest side, two across ``smallest`` mm.
+
+    Lines never come closer than two voxels.
+    """
+    sides = [size * step for size, step in zip(grid.shape, grid.spacing, strict=True) if size > 1]
+    wanted = min(max(sides) / lines, smallest / 2 if smallest else np.inf)
+    finest = min(step for size, step in zip(grid.shape, grid.spacing, strict=True) if size > 1)
+    wanted = max(wanted, 2 * finest)
+    decade = 10.0 ** np.floor(np.log10(wanted))
+    return float(decade * max(number for number in ROUND_NUMBERS if number <= wanted / decade * (1 + 1e-9)))
+
+
+def _grid_display_nodes(transform: Any) -> tuple[Any, Any]:
+    """One display node for slices and one for 3D, because one spacing does not suit both."""
+    transform.CreateDefaultDisplayNodes()
+    if transform.GetNumberOfDisplayNodes() < 2:
+        second = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformDisplayNode")
+        transform.AddAndObserveDisplayNodeID(second.GetID())
+    return transform.GetNthDisplayNode(0), transform.GetNthDisplayNode(1)
+
+
+def _style_grid(
+    display: Any, fixed: Any, spacing: float, largest: float, in_slices: bool = False, in_space: bool = False
+) -> None:
+    # Every change redraws what is visible, and the grid for slices, drawn in 3D for a moment, takes minutes.
+    with slicer.util.NodeModify(display):
+        display.SetVisibility(True)
+        display.SetVisibility2D(in_slices)
+        display.SetVisibility3D(in_space)
+        display.SetVisualizationMode(display.VIS_MODE_GRID)
+        display.SetGridSpacingMm(spacing)
+        display.SetGridResolutionMm(spacing / 6)
+        display.SetGridLineDiameterMm(spacing / 15)
+        display.SetSliceIntersectionThickness(LINE_PIXELS)
+        display.SetGridScalePercent(100)
+        display.SetGridShowNonWarped(False)
+        display.SetAndObserveRegionNode(fixed)
+        display.SetColorMap(_displacement_colours(largest))
+
+
+def _displacement_colours(largest: float) -> Any:
+    ramp = vtk.vtkColorTransferFunction()
+    for share, colour in zip(np.linspace(0, 1, len(STILL_TO_MOVED)), STILL_TO_MOVED, strict=True):
+        ramp.AddRGBPoint(share * largest, *colour)
+    return ramp
+
+
+def _largest_displacement(transform: Any, grid: Grid) -> float:
+    """mm, on a coarse lattice over the grid; a little above zero where nothing moves."""
+    axes = [np.linspace(0, size - 1, min(size, 16)) for size in grid.shape]
+    points = grid.to_world(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
+    moved = moved_from_parent(transform, points)
+    return max(float(np.linalg.norm(moved - points, axis=1).max()), 1e-3 * min(grid.spacing))
+
+
+# --- maps ---
+
+
+def show_jacobian(jacobian: Any, fixed: Any, visible: bool = True) -> None:
+    """The Jacobian determinant over the fixed image: white at 1, blue below, red above, magenta where it folds."""
+    if visible:
+        colours.colour_jacobian(jacobian)
+    _show_map(jacobian, fixed, visible, "Jacobian")
+
+
+def show_intensity_added(added: Any, fixed: Any, visible: bool = True) -> None:
+    """The intensity added over the fixed image: white at 0, blue where it was darkened, red where brightened."""
+    if visible:
+        colours.colour_signed(added)
+    _show_map(added, fixed, visible, "Added")
+
+
+def _show_map(node: Any, fixed: Any, visible: bool, title: str) -> None:
+    for logic in _slice_logics():
+        _layers(logic, fixed, node if visible else None, MAP_OPACITY)
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(node)
+    legend.SetVisibility(visible)
+    legend.SetTitleText(title)
+    legend.SetLabelFormat("%.2f" if _window(node)[1] < 10 else "%.0f")
+    legend.SetNumberOfLabels(5)
+    legend.SetPosition(0.97, 0.5)
+    legend.SetSize(0.10, 0.42)
+
+
+def _window(node: Any) -> tuple[float, float]:
+    display = node.GetDisplayNode()
+    return display.GetWindowLevelMin(), display.GetWindowLevelMax()
+
+
+# --- labels ---
+
+
+def show_labels(node: Any, visible: bool = True, surfaces: bool = True) -> None:
+    """Labels as outlines in slices and, for a segmentation, as surfaces in 3D."""
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        _show_label_volume(node, visible)
+        return
+    display = node.GetDisplayNode()
+    display.SetVisibility(visible)
+    display.SetVisibility2DFill(False)
+    display.SetVisibility2DOutline(True)
+    display.SetSliceIntersectionThickness(LINE_PIXELS)
+    display.SetVisibility3D(surfaces)
+    if visible and surfaces:
+        node.CreateClosedSurfaceRepresentation()
+        _see_into(node)
+
+
+def _see_into(segmentation: Any) -> None:
+    """The more segments a segment encloses, the more translucent its surface."""
+    bounds = {}
+    for each in segmentation.GetSegmentation().GetSegmentIDs():
+        surface = segmentation.GetClosedSurfaceInternalRepresentation(each)
+        if surface is not None and surface.GetNumberOfPoints():
+            bounds[each] = np.array(surface.GetBounds()) * np.tile((-1, 1), 3)
+    for each, box in bounds.items():
+        enclosed = sum(bool(np.all(other <= box)) for key, other in bounds.items() if key != each)
+        segmentation.GetDisplayNode().SetSegmentOpacity3D(each, max(FAINTEST_SURFACE, 1 / (1 + 2 * enclosed)))
+
+
+def _show_label_volume(node: Any, visible: bool) -> None:
+    for logic in _slice_logics():
+        logic.GetSliceCompositeNode().SetLabelVolumeID(node.GetID() if visible else None)
+        logic.GetSliceNode().SetUseLabelOutline(True)
+
+
+# --- the evolution ---
+
+
+def show_evolution(sequence: Any, fixed: Any) -> Any:
+    """The frames over the fixed image, the first one shown; returns the browser node that plays them."""
+    browser = browser_of(sequence)
+    for logic in _slice_logics():
+        _layers(logic, fixed, browser.GetProxyNode(sequence), 1.0)
+    _face_slice(fixed)
+    show_frame(sequence, 0)
+    return browser
+
+
+def show_frame(sequence: Any, number: int) -> None:
+    """Make a frame (from 0) the one that is shown."""
+    browser = browser_of(sequence)
+    browser.SetSelectedItemNumber(number)
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+
+
+def browser_of(sequence: Any) -> Any:
+    """The sequence browser node of a sequence."""
+    return slicer.modules.sequences.logic().GetFirstBrowserNodeForSequenceNode(sequence)
+
+
+# --- plots and tables ---
+
+
+def show_plot(chart: Any) -> None:
+    """A chart in the plot view; Slicer Desktop changes to a layout that has one."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    selection.SetActivePlotChartID(chart.GetID())
+    slicer.app.applicationLogic().PropagatePlotChartSelection()
+    _change_layout(slicer.modules.plots.logic().GetLayoutWithPlot)
+
+
+def show_table(table: Any) -> None:
+    """A table in the table view; Slicer Desktop changes to a layout that has one."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    selection.SetActiveTableID(table.GetID())
+    slicer.app.applicationLogic().PropagateTableSelection()
+    _change_layout(slicer.modules.tables.logic().GetLayoutWithTable)
+
+
+def _change_layout(layout_with: Any) -> None:
+    manager = slicer.app.layoutManager()
+    if manager is not None:
+        manager.setLayout(layout_with(manager.layout))

@@ -1,0 +1,336 @@
+"""The result of a registration as nodes of the scene, all of them or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+import slicer.util
+import vtk
+from regsuite.errors import InputError
+
+from RegistrationSuiteLib import colours, scene
+from RegistrationSuiteLib.scene.geometry import grid_of, plane_of
+from RegistrationSuiteLib.scene.labels import Segment, overlapping, segmentation_from_segments, segments_on_grid
+from RegistrationSuiteLib.scene.volumes import new_node
+from RegistrationSuiteLib.state import all_nodes
+
+if TYPE_CHECKING:
+    from regsuite.registration import Curve, Registration, Table
+    from regsuite.spatial import Image
+
+TITLES = {
+    "transform": "transform",
+    "inverse": "inverse transform",
+    "warped": "warped",
+    "warped_labels": "warped labels",
+    "jacobian": "Jacobian",
+    "intensity_added": "intensity added",
+    "metrics": "metrics",
+}
+LINE_COLOURS = ((0.12, 0.29, 0.49), (0.85, 0.37, 0.05), (0.2, 0.55, 0.25), (0.55, 0.25, 0.6), (0.4, 0.4, 0.4))
+FRAMES_PER_SECOND = 5
+
+
+def add_registration(
+    registration: Registration,
+    fixed: Any,
+    moving: Any,
+    outputs: Mapping[str, Any] | None = None,
+    moving_labels: Any = None,
+) -> dict[str, Any]:
+    """Add what a registration gave to the scene and return the nodes by output name.
+
+    fixed, moving: the volume nodes that were registered; moving_labels: the segmentation or label volume node that was
+    carried along, whose kind, and whose overlaps, the warped labels keep.
+    outputs: existing nodes to be filled, by output name; all others are made.
+    Beside the declared outputs there are "metrics" (a table), "<sequence>_browser" and "<curve>_chart".
+
+    The new nodes lie in one folder of the subject hierarchy. If anything fails, the scene is as it was.
+    InputError where an output node cannot hold what it is to be filled with.
+    """
+    chosen = {name: node for name, node in (outputs or {}).items() if node is not None}
+    _check_outputs(chosen, (fixed, moving, moving_labels))
+    with _all_or_nothing():
+        writer = _Writer(registration, fixed, moving, moving_labels, chosen)
+        made = writer.nodes()
+        _check_kinds(made, chosen)
+        for name, node in chosen.items():
+            made[name] = _delivered(made[name], node)
+        made |= writer.players(made)
+        _into_folder(made, f"{moving.GetName()} registered to {fixed.GetName()}")
+    return made
+
+
+def remove(nodes: Sequence[Any]) -> None:
+    """Take result nodes out of the scene again, with the folder they leave empty."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
+    for node in nodes:
+        if slicer.mrmlScene.IsNodePresent(node):
+            slicer.mrmlScene.RemoveNode(node)
+    for folder in folders:
+        if folder not in (0, hierarchy.GetSceneItemID()) and not hierarchy.GetNumberOfItemChildren(folder):
+            hierarchy.RemoveItem(folder)
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Whatever was added to the scene inside is removed when an exception leaves the block."""
+    before = {node.GetID() for node in all_nodes()}
+    try:
+        yield
+    except BaseException:
+        for node in reversed(all_nodes()):
+            if node.GetID() not in before and slicer.mrmlScene.IsNodePresent(node):
+                slicer.mrmlScene.RemoveNode(node)
+        raise
+
+
+def _check_outputs(chosen: Mapping[str, Any], inputs: Sequence[Any]) -> None:
+    for name, node in chosen.items():
+        if any(node is each for each in inputs):
+            raise InputError(f"'{node.GetName()}' is an input and cannot be the output '{name}': choose another node.")
+
+
+def _check_kinds(made: Mapping[str, Any], chosen: Mapping[str, Any]) -> None:
+    for name, node in chosen.items():
+        if name not in made:
+            raise InputError(f"This registration gives no output '{name}': it gives {', '.join(made)}.")
+        transforms = node.IsA("vtkMRMLTransformNode") and made[name].IsA("vtkMRMLTransformNode")
+        if not transforms and node.GetClassName() != made[name].GetClassName():
+            raise InputError(f"'{node.GetName()}' cannot hold the output '{name}': choose a node of the right kind.")
+
+
+def _delivered(made: Any, chosen: Any) -> Any:
+    """The chosen node with the content and the look of the one that was made, which is removed."""
+    if made.IsA("vtkMRMLTransformNode"):
+        chosen.SetAndObserveTransformFromParent(made.GetTransformFromParent())
+    else:
+        chosen.CopyContent(made)
+    if made.IsA("vtkMRMLTransformableNode"):
+        chosen.SetAndObserveTransformNodeID(None)
+    if made.IsA("vtkMRMLVolumeNode"):
+        _copy_look(made, chosen)
+    _discard(made)
+    return chosen
+
+
+def _copy_look(source: Any, target: Any) -> None:
+    target.CreateDefaultDisplayNodes()
+    target.GetDisplayNode().CopyContent(source.GetDisplayNode())
+    target.GetDisplayNode().SetAndObserveColorNodeID(source.GetDisplayNode().GetColorNodeID())
+
+
+def _discard(node: Any) -> None:
+    """Remove a node that was only needed for a while, with its display nodes."""
+    count = node.GetNumberOfDisplayNodes() if node.IsA("vtkMRMLDisplayableNode") else 0
+    for each in [*(node.GetNthDisplayNode(index) for index in range(count)), node]:
+        slicer.mrmlScene.RemoveNode(each)
+
+
+def _into_folder(nodes: Mapping[str, Any], name: str) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), hierarchy.GenerateUniqueItemName(name))
+    for node in nodes.values():
+        item = hierarchy.GetItemByDataNode(node)
+        if item:
+            hierarchy.SetItemParent(item, folder)
+        else:
+            hierarchy.CreateItem(folder, node)
+
+
+@dataclass
+class _Writer:
+    """Makes the nodes of one registration."""
+
+    registration: Registration
+    fixed: Any
+    moving: Any
+    moving_labels: Any
+    chosen: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self.plane = plane_of(self.fixed)
+        other = plane_of(self.moving, self.fixed)
+        self.shift = other.offset - self.plane.offset if other and self.plane else 0.0
+
+    def nodes(self) -> dict[str, Any]:
+        registration = self.registration
+        made = {"transform": self._transform("transform"), "inverse": self._transform("inverse")}
+        if registration.warped is not None:
+            made["warped"] = self._image("warped", registration.warped)
+        if registration.warped_labels is not None:
+            made["warped_labels"] = self._labels()
+        for name, image in registration.images.items():
+            made[name] = self._image(name, image)
+        for name, frames in registration.sequences.items():
+            made[name] = self._sequence(name, frames)
+        for name, curve in registration.curves.items():
+            made[name] = _table_node(self._name(name), {_x_title(curve): curve.x, **curve.values})
+        for name, table in registration.tables.items():
+            made[name] = self._table(name, table)
+        made["metrics"] = self._metrics()
+        return made
+
+    def players(self, made: Mapping[str, Any]) -> dict[str, Any]:
+        """What plays or plots the nodes: a browser for each sequence, a chart for each curve."""
+        players = {f"{name}_browser": self._browser(name, made[name]) for name in self.registration.sequences}
+        for name, curve in self.registration.curves.items():
+            players[f"{name}_chart"] = self._chart(name, curve, made[name])
+        return players
+
+    def _name(self, output: str) -> str:
+        return f"{self.moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
+
+    def _transform(self, which: str) -> Any:
+        back = which == "inverse"
+        transform = self.registration.inverse if back else self.registration.transform
+        node = scene.transform_node(transform, self._name(which), self.plane, -self.shift if back else self.shift)
+        node.SetAttribute("RegistrationSuite.record", json.dumps(self.registration.record, default=str))
+        return node
+
+    def _image(self, name: str, image: Image) -> Any:
+        node = scene.volume_from_image(image, self._name(name), self.plane)
+        colour = {"jacobian": colours.colour_jacobian, "intensity_added": colours.colour_signed}.get(name)
+        if colour is not None:
+            colour(node)
+        else:
+            self._look_like_moving(node)
+        return node
+
+    def _look_like_moving(self, node: Any) -> None:
+        """The moving image's window and colours, so that brightness can be compared."""
+        source, target = self.moving.GetDisplayNode(), node.GetDisplayNode()
+        if source is None:
+            return
+        target.SetAutoWindowLevel(False)
+        target.SetWindowLevel(source.GetWindow(), source.GetLevel())
+        target.SetAndObserveColorNodeID(source.GetColorNodeID())
+
+    # --- labels ---
+
+    def _labels(self) -> Any:
+        labels, name = self.registration.warped_labels, self._name("warped_labels")
+        assert labels is not None
+        kinds = [node for node in (self.chosen.get("warped_labels"), self.moving_labels) if node is not None]
+        if kinds and not kinds[0].IsA("vtkMRMLSegmentationNode"):
+            return scene.labelmap_from_labels(labels, name, self.plane)
+        if self._overlapping():
+            grid = self.registration.fixed_grid
+            solid = self.plane.lift_grid(grid) if self.plane else grid
+            node = segmentation_from_segments(list(self._warped_segments()), solid, name)
+        else:
+            node = scene.segmentation_from_labels(labels, name, self.plane)
+        node.SetReferenceImageGeometryParameterFromVolumeNode(self.fixed)
+        return node
+
+    def _overlapping(self) -> bool:
+        node = self.moving_labels
+        return node is not None and node.IsA("vtkMRMLSegmentationNode") and overlapping(node, grid_of(self.moving))
+
+    def _warped_segments(self) -> Iterator[Segment]:
+        """Every segment warped for itself: a label image holds one label a voxel and cannot overlap."""
+        from regsuite.spatial import LabelImage
+        from regsuite.transforms import warp_labels
+
+        grid = grid_of(self.moving)
+        plane = plane_of(self.moving, self.fixed)
+        flat = plane.flatten_grid(grid) if plane else grid
+        for segment in segments_on_grid(self.moving_labels, grid):
+            mask = segment.mask.squeeze(plane.axis) if plane else segment.mask
+            warped = warp_labels(
+                LabelImage.from_array(mask, flat), self.registration.transform, self.registration.fixed_grid
+            ).array()
+            solid = np.expand_dims(warped, self.plane.axis) if self.plane else warped
+            yield Segment(segment.value, segment.name, segment.colour, solid != 0)
+
+    # --- sequences ---
+
+    def _sequence(self, name: str, frames: Sequence[Image]) -> Any:
+        """The frames over a time from 0 to 1."""
+        sequence = new_node("vtkMRMLSequenceNode", self._name(name))
+        sequence.SetIndexName("time")
+        sequence.SetIndexUnit("")
+        for time, frame in zip(np.linspace(0, 1, len(frames)), frames, strict=True):
+            node = scene.volume_from_image(frame, sequence.GetName(), self.plane)
+            sequence.SetDataNodeAtValue(node, f"{time:.6g}")
+            _discard(node)
+        return sequence
+
+    def _browser(self, name: str, sequence: Any) -> Any:
+        """Plays a sequence; the volume it plays into shows the last frame."""
+        browser = new_node("vtkMRMLSequenceBrowserNode", f"{self._name(name)} browser")
+        browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+        browser.SetPlaybackRateFps(FRAMES_PER_SECOND)
+        browser.SetIndexDisplayFormat("%.2f")
+        browser.SetSelectedItemNumber(sequence.GetNumberOfDataNodes() - 1)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        self._look_of_frames(name, browser.GetProxyNode(sequence))
+        return browser
+
+    def _look_of_frames(self, name: str, proxy: Any) -> None:
+        proxy.CreateDefaultDisplayNodes()
+        if name == "mask":
+            proxy.GetDisplayNode().SetAutoWindowLevel(False)
+            proxy.GetDisplayNode().SetWindowLevelMinMax(0.0, 1.0)
+        else:
+            self._look_like_moving(proxy)
+
+    # --- tables and curves ---
+
+    def _chart(self, name: str, curve: Curve, table: Any) -> Any:
+        chart = new_node("vtkMRMLPlotChartNode", f"{self._name(name)} chart")
+        chart.SetTitle(self._name(name))
+        chart.SetXAxisTitle(_x_title(curve))
+        chart.SetYAxisTitle(curve.y_title)
+        for index, line in enumerate(curve.values):
+            chart.AddAndObservePlotSeriesNodeID(self._line(table, _x_title(curve), line, index).GetID())
+        return chart
+
+    def _line(self, table: Any, x_title: str, line: str, index: int) -> Any:
+        series = new_node("vtkMRMLPlotSeriesNode", line)
+        series.SetAndObserveTableNodeID(table.GetID())
+        series.SetPlotType(series.PlotTypeScatter)
+        series.SetMarkerStyle(series.MarkerStyleNone)
+        series.SetXColumnName(x_title)
+        series.SetYColumnName(line)
+        series.SetColor(*LINE_COLOURS[index % len(LINE_COLOURS)])
+        series.SetLineWidth(2)
+        return series
+
+    def _table(self, name: str, table: Table) -> Any:
+        columns = {title: [row[index] for row in table.rows] for index, title in enumerate(table.columns)}
+        return _table_node(self._name(name), columns)
+
+    def _metrics(self) -> Any:
+        metrics = self.registration.metrics
+        return _table_node(self._name("metrics"), {"metric": list(metrics), "value": list(metrics.values())})
+
+
+def _x_title(curve: Curve) -> str:
+    return curve.x_title or "x"
+
+
+def _table_node(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
+    """A table node; columns of numbers stay numbers."""
+    node = new_node("vtkMRMLTableNode", name)
+    node.SetUseColumnTitleAsColumnHeader(True)
+    for title, values in columns.items():
+        node.AddColumn(_column(title, values))
+    return node
+
+
+def _column(title: str, values: Sequence[Any]) -> Any:
+    numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    column = vtk.vtkDoubleArray() if numeric else vtk.vtkStringArray()
+    convert: Callable[[Any], Any] = float if numeric else str
+    column.SetName(title)
+    for value in values:
+        column.InsertNextValue(convert(value))
+    return column
