@@ -15,13 +15,13 @@ from regsuite.spatial import Grid, Image, LabelImage, PointSet
 
 Inputs = Mapping[str, Image | LabelImage | PointSet]
 
-FIXED_BYTES = 120
-"""Least memory of a run for every voxel of the fixed image: its fields and results, 30 single-precision numbers."""
+FIXED_BYTES = 200
+"""Least memory of a run for every voxel of the fixed image: its fields and results, 50 single-precision numbers."""
 OTHER_BYTES = 16
 """Least memory for every voxel of another image: as read, as given, and evened out."""
 
 _TYPES: dict[str, type] = {"image": Image, "mask": LabelImage, "labels": LabelImage, "points": PointSet}
-_KINDS = {"image": "a scalar image", "mask": "a mask", "labels": "a label image", "points": "a set of points"}
+_KINDS = {"image": "an image", "mask": "a label image", "labels": "a label image", "points": "a set of points"}
 _FULL = 0.98
 
 
@@ -35,7 +35,7 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
     for item, value in given:
         _check_kind(item, value)
     _check_dimensions(method, given)
-    _check_grids(given, inputs)
+    _check_grids(given)
     for item, value in given:
         if isinstance(value, Image):
             check_size(item, value.grid)
@@ -79,7 +79,11 @@ def _shape(grid: Grid) -> str:
 
 def _check_kind(item: Input, value: Any) -> None:
     if not isinstance(value, _TYPES[item.kind]):
-        raise InputError(f"The {_name(item)} is not {_KINDS[item.kind]} but a {type(value).__name__}: choose another.")
+        given = {Image: "An image", LabelImage: "A label image", PointSet: "A set of points"}
+        what = given.get(type(value), "Something else")
+        raise InputError(
+            f"{what} was given for the {_name(item)}, where {_KINDS[item.kind]} is needed: choose another."
+        )
     if isinstance(value, Image) and value.data.shape[1] != 1:
         raise InputError(
             f"The {_name(item)} has {value.data.shape[1]} values a voxel (a colour or vector image, or a time series), "
@@ -110,15 +114,15 @@ def _reference_of(item: Input) -> str | None:
     return item.role.partition("_")[0] if item.kind == "labels" else None
 
 
-def _check_grids(given: list[tuple[Input, Any]], inputs: Inputs) -> None:
-    names = {item.role: _name(item) for item, _ in given}
+def _check_grids(given: list[tuple[Input, Any]]) -> None:
+    images = {item.role: (item, value) for item, value in given if isinstance(value, Image)}
     for item, value in given:
-        reference = inputs.get(_reference_of(item) or "")
-        if isinstance(reference, Image) and not _same_grid(value.grid, reference.grid):
-            other = names[_reference_of(item) or ""]
+        reference, image = images.get(_reference_of(item) or "", (item, value))
+        if reference is not item and not _same_grid(value.grid, image.grid):
+            other, difference = _name(reference), _difference(value.grid, image.grid)
             raise InputError(
-                f"The {_name(item)} lies on another grid than the {other} ({_difference(value.grid, reference.grid)}): "
-                f"resample it onto the {other}'s grid first."
+                f"The grid of the {_name(item)} is not that of the {other} ({difference}): resample onto the {other}'s "
+                "grid first."
             )
 
 
@@ -137,8 +141,8 @@ def _check_intensities(item: Input, image: Image) -> None:
     bad = int((~torch.isfinite(image.data)).sum())
     if bad:
         raise InputError(
-            f"The {_name(item)} holds {bad} voxels that are not finite numbers (NaN or infinite): replace them, for "
-            "instance by 0, first."
+            f"The {_name(item)} is not finite (NaN or infinite) in {bad} of its {image.grid.voxel_count} voxels: "
+            "replace these values first, for instance by 0."
         )
     low, high = (float(value) for value in torch.aminmax(image.data))
     if low == high == 0:
