@@ -124,6 +124,25 @@ def _add_singletons(scene: Any) -> None:
     crosshair.SetCrosshairName("default")
     scene.AddNode(crosshair)
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    scene.AddObserver(scene.NodeAboutToBeRemovedEvent, _remove_from_hierarchy)
+    scene.AddObserver(scene.EndCloseEvent, _renew_hierarchy)
+
+
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def _remove_from_hierarchy(scene: Any, _event: str, node: Any) -> None:
+    """Takes a node's item out of the subject hierarchy, as Slicer Desktop does; it would else point at nothing."""
+    hierarchy = scene.GetSubjectHierarchyNode()
+    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
+    if item:
+        hierarchy.RemoveItem(item, False, False)
+
+
+def _renew_hierarchy(scene: Any, _event: str) -> None:
+    """A scene that was closed still refers to its hierarchy, which is full of items and no longer among its nodes."""
+    hierarchy = scene.GetSubjectHierarchyNode()
+    hierarchy.RemoveAllItems(False)
+    if not scene.IsNodePresent(hierarchy):
+        scene.AddNode(hierarchy)
 
 
 def _observe_vtk_errors(errors: list[str]) -> None:

@@ -79,7 +79,7 @@ class View:
         self._managers.SetMRMLDisplayableNode(self.node)
 
     def _remove_stale(self, name: str, class_name: str) -> None:
-        """Take out the node of that view which a loaded scene brought: the logic would work on one outside the scene."""
+        """Take out the view node that a loaded scene brought, or the logic would work on one outside the scene."""
         stale = self._session.scene.GetSingletonNode(name, class_name)
         if stale is not None:
             self._session.scene.RemoveNode(stale)

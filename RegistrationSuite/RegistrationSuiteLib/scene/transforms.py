@@ -258,6 +258,11 @@ def _sampled(transform: Any, grid: Grid) -> DisplacementField:
     return DisplacementField(grid, torch.from_numpy(np.moveaxis(displacement, -1, 0)[None].astype(np.float32)))
 
 
+def moved_from_parent(node: Any, points: np.ndarray) -> np.ndarray:
+    """Where a transform node's "from parent" direction takes points (n, 3)."""
+    return _moved(node.GetTransformFromParent(), points)
+
+
 def _moved(transform: Any, points: np.ndarray) -> np.ndarray:
     source, target = vtk.vtkPoints(), vtk.vtkPoints()
     source.SetData(numpy_support.numpy_to_vtk(np.ascontiguousarray(points, dtype=np.float64)))
