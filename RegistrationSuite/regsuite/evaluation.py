@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -72,7 +73,9 @@ def _surfaces(
         both = bool(a.any()) and bool(b.any())
         box = _bounding_box(a | b)
         pair = (a[box][None, None], b[box][None, None])
-        result[value] = float(distance(*pair, fixed.grid.spacing)) if both else math.nan
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 calls itself in a way it has deprecated
+            result[value] = float(distance(*pair, fixed.grid.spacing)) if both else math.nan
     return result
 
 

@@ -42,7 +42,8 @@ def read_labels(path: Path | str) -> LabelImage:
     """
     source = _read_scalar(path, "label image")
     values = sitk.GetArrayFromImage(source)
-    whole = np.asarray(values, dtype=np.int32) if np.isfinite(values).all() else np.zeros(1, dtype=np.int32)
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(np.int32)
     if not np.array_equal(whole, values):
         raise InputError(f"The label image '{path}' holds values that are no whole numbers: give a label map.")
     names, colours = _segments(source)
