@@ -36,8 +36,9 @@ h3 { font-size: 1.05rem; margin: 1rem 0 .6rem; }
 p { margin: .3rem 0; max-width: 75ch; }
 .quiet { color: var(--quiet); font-size: .92rem; }
 .cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.5rem 0 .5rem; }
-.card { flex: 1 1 150px; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1rem; }
-.card b { display: block; font-size: 1.3rem; font-variant-numeric: tabular-nums; line-height: 1.25; }
+.card { flex: 1 1 130px; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .7rem .8rem; }
+.card b { display: block; font-size: 1.15rem; white-space: nowrap; line-height: 1.25;
+  font-variant-numeric: tabular-nums; }
 .card span { color: var(--quiet); font-size: .88rem; }
 figure { margin: 0 0 1.8rem; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
 figure h3 { margin: 0 0 .6rem; }
@@ -117,22 +118,22 @@ def _cards(registration: Registration) -> str:
     metrics, record = registration.metrics, registration.record
     cards = [(f"{old:.2f} → {new:.2f}{unit}", name) for name, old, new, unit in _changes(metrics)]
     if "folded_fraction" in metrics:
-        cards.append((f"{100 * metrics['folded_fraction']:.3g} %", "of the voxels folded"))
+        cards.append((f"{100 * metrics['folded_fraction']:.3g} %", "voxels folded"))
     if "seconds" in record:
-        cards.append((_duration(record["seconds"]), f"on {record.get('device', 'cpu')}"))
-    if "peak_memory_mb" in record:
-        cards.append((f"{record['peak_memory_mb'] / 1024:.1f} GB", "memory at most"))
+        memory = f", {record['peak_memory_mb'] / 1024:.1f} GB" if "peak_memory_mb" in record else ""
+        cards.append((_duration(record["seconds"]), f"on {record.get('device', 'cpu')}{memory}"))
     shown = (f"<div class='card'><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in cards)
     return f"<div class='cards'>{''.join(shown)}</div>"
 
 
 def _changes(metrics: Mapping[str, float]) -> list[tuple[str, float, float, str]]:
-    """Name, value before, value after, unit of the metrics that are known before and after."""
+    """Name, value before, value after, unit of metrics known before and after; no mean Dice beside its parts."""
     found = []
+    several = sum(key.startswith("dice_") for key in metrics) > 2
     for key, old in metrics.items():
         afters = (key.replace("_before", ending) for ending in ("_after", "_deformation", ""))
         after = next((name for name in afters if name != key and name in metrics), None)
-        if after is not None and key.startswith(_HEADLINES):
+        if after is not None and key.startswith(_HEADLINES) and not (several and key == "dice_before"):
             name, unit = _named(key.replace("_before", ""))
             found.append((name, old, metrics[after], f" {unit}" if unit else ""))
     return found[:_MOST_HEADLINES]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from matplotlib.image import imread
 from regsuite.phantoms import TumourCase, shapes_2d, small_tumour_3d
-from regsuite.pictures import Picture, Subject, all_pictures
+from regsuite.pictures import Picture, Subject, all_pictures, error_map
 from regsuite.pictures.draw import before_after, evolution, jacobian_map, warped_grid
 from regsuite.pictures.planes import head_box, planes
 from regsuite.registration import Curve, Registration, Table
@@ -233,3 +233,19 @@ def test_labels_without_small_ones_are_all_outlined() -> None:
     assert [shown.fixed_labels.name_of(value) for value in shown.outlined] == ["Ventricles"]
     halves = LabelImage.from_array(np.repeat([[1, 2]], 20, axis=0), Grid.regular((20, 2)))
     assert Subject(shown.registration, shown.fixed, shown.moving, fixed_labels=halves).outlined == [1, 2]
+
+
+@pytest.mark.parametrize("case", [shapes_2d, small_tumour_3d])
+def test_error_map_goes_dark_where_the_truth_is_found(case) -> None:
+    case = case()
+    result = registered(case, case.truth)
+    drawn = pixels(error_map(Subject(result, case.fixed, case.moving), case.truth, case.valid))
+    half = drawn.shape[1] // 2 if case.fixed.grid.dim == 2 else drawn.shape[0] // 2
+    before, after = (drawn[:, :half], drawn[:, half:]) if case.fixed.grid.dim == 2 else (drawn[:half], drawn[half:])
+    assert hot(before) > 1000
+    assert hot(after[:, :-130]) < 0.02 * hot(before)
+
+
+def hot(drawn: np.ndarray) -> int:
+    """Pixels of the upper half of the colours."""
+    return int(((drawn[..., 0] > 0.75) & (drawn[..., 1] < 0.7) & (drawn[..., 2] < 0.5)).sum())

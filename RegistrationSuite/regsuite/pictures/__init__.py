@@ -1,5 +1,6 @@
 """Pictures of a registration, drawn with matplotlib, which is imported when one is drawn."""
 
 from regsuite.pictures.draw import Picture, Subject, all_pictures
+from regsuite.pictures.truth import error_map
 
-__all__ = ["Picture", "Subject", "all_pictures"]
+__all__ = ["Picture", "Subject", "all_pictures", "error_map"]

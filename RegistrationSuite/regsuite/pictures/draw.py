@@ -34,6 +34,7 @@ _FRAMES = 7
 _GRID_LINES = 26
 _NICE_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 5.0, 8.0, 10.0, 20.0, 50.0)
 _MOST_OCTAVES = 2.0
+_LEAST_OF_CURVE = 1e-3
 _FRACTIONS = {-2: "¼", -1: "½"}
 
 
@@ -135,9 +136,9 @@ def before_after(subject: Subject) -> Picture:
     sheet.legend(_legend_entries(subject))
     caption = (
         "Outside the lesion the deformed image should agree with the fixed one by deformation alone: "
-        "the yellow outlines should come to lie under the blue ones."
+        "the yellow outlines should come to lie under the blue ones (green where they do)."
     )
-    return Picture("before-after", "Before and after", caption, _png(sheet.figure))
+    return Picture("before-after", "Before and after", caption, encoded(sheet.figure))
 
 
 def _legend_entries(subject: Subject) -> list[tuple[str, str]]:
@@ -164,7 +165,7 @@ def warped_grid(subject: Subject) -> Picture:
         f"A straight grid of {step:g} mm laid on the moving image and deformed with it, over the deformed image. "
         "Lines that crowd show tissue pressed together; lines that cross would show folding."
     )
-    return Picture("grid", "Warped grid", caption, _png(sheet.figure))
+    return Picture("grid", "Warped grid", caption, encoded(sheet.figure))
 
 
 def _row_of_planes(subject: Subject, bar: bool = False) -> Sheet:
@@ -224,7 +225,7 @@ def jacobian_map(subject: Subject) -> Picture:
         "as much moving tissue now fills this place; ½ (blue) half as much. Dark lines: structures and lesion. "
         + ("No voxel is folded." if folded == 0 else f"{folded:.3%} of the voxels are folded (magenta).")
     )
-    return Picture("jacobian", "Jacobian map", caption, _png(sheet.figure))
+    return Picture("jacobian", "Jacobian map", caption, encoded(sheet.figure))
 
 
 def _octaves(determinant: Image, mask: LabelImage | None) -> float:
@@ -253,7 +254,7 @@ def intensity_added(subject: Subject) -> Picture | None:
         "Intensity painted onto the deformed image, in the moving image's unit (lesion mask in yellow). "
         "Colour outside the mask, or structures drawn in colour, would mean painting where deformation was due."
     )
-    return Picture("intensity-added", "Intensity added", caption, _png(sheet.figure))
+    return Picture("intensity-added", "Intensity added", caption, encoded(sheet.figure))
 
 
 def evolution(subject: Subject) -> Picture | None:
@@ -278,7 +279,7 @@ def evolution(subject: Subject) -> Picture | None:
         subject.draw_lesion(axes, plane)
     caption = "The moving image on its way to the fixed one"
     caption += ", with the outline of where intensity may be added at that time." if masks else "."
-    return Picture("evolution", "Evolution", caption, _png(sheet.figure))
+    return Picture("evolution", "Evolution", caption, encoded(sheet.figure))
 
 
 def _spread(count: int) -> list[int]:
@@ -298,7 +299,8 @@ def curve_plot(name: str, curve: Curve) -> Picture:
     for (line, values), colour in zip(curve.values.items(), colours, strict=False):
         axes.plot(curve.x, values, label=line.replace("_", " "), color=colour, linewidth=2)
     if _falls_far(curve):
-        axes.set_yscale("log")
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set_ylim(bottom=_LEAST_OF_CURVE * max(next(iter(curve.values.values()))))
     axes.set_xlabel(curve.x_title, color=INK)
     axes.set_ylabel(curve.y_title, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
@@ -306,15 +308,17 @@ def curve_plot(name: str, curve: Curve) -> Picture:
     axes.legend(frameon=False)
     title = name.replace("_", " ").capitalize()
     caption = "Over the run; the total should fall and level out on every scale."
-    return Picture(name.replace("_", "-"), title, caption, _png(figure))
+    return Picture(name.replace("_", "-"), title, caption, encoded(figure))
 
 
 def _falls_far(curve: Curve) -> bool:
-    values = np.concatenate([np.asarray(line, dtype=float) for line in curve.values.values()] or [np.zeros(0)])
-    return bool(values.size) and values.min() > 0 and values.max() > 100 * values.min()
+    """Whether the first line would be flat for most of a linear axis."""
+    first = np.asarray(next(iter(curve.values.values()), [0.0]), dtype=float)
+    return bool(first.min() > 0 and first.max() > 4 * first.min())
 
 
-def _png(figure: Figure) -> bytes:
+def encoded(figure: Figure) -> bytes:
+    """As a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white")
     return buffer.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -117,8 +117,9 @@ class Sheet:
         panels = self.height - _HEAD - self._foot
         left, bottom = self.width - _BAR + 0.12, self._foot + 0.1
         box = (left / self.width, bottom / self.height, 0.17 / self.width, (panels - 0.2) / self.height)
+        ends: Literal["max", "both"] = "max" if window[0] == 0 else "both"
         shown = ScalarMappable(Normalize(*window), cmap)
-        bar = self.figure.colorbar(shown, cax=self.figure.add_axes(box), extend="both", extendfrac=0.03)
+        bar = self.figure.colorbar(shown, cax=self.figure.add_axes(box), extend=ends, extendfrac=0.03)
         if ticks:
             bar.set_ticks(list(ticks), labels=list(texts))
         bar.ax.tick_params(labelsize=9.5, colors=INK)
