@@ -131,6 +131,8 @@ def _add_singletons(scene: Any) -> None:
 @vtk.calldata_type(vtk.VTK_OBJECT)
 def _remove_from_hierarchy(scene: Any, _event: str, node: Any) -> None:
     """Takes a node's item out of the subject hierarchy, as Slicer Desktop does; it would else point at nothing."""
+    if node.IsA("vtkMRMLSubjectHierarchyNode"):  # one of a loaded scene, while it is merged with the present one
+        return
     hierarchy = scene.GetSubjectHierarchyNode()
     item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
     if item:

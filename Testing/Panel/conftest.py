@@ -81,9 +81,9 @@ def stand_in_panel(session: Any, stand_in: Any, temporary: Path) -> Iterator[Any
     assert list(temporary.iterdir()) == []
 
 
-def processes(temporary: Path) -> list[int]:
-    """The processes, but this one, whose temporary files go into that folder; some time is given to them to end."""
-    deadline = time.monotonic() + 5
+def processes(temporary: Path, seconds: float = 5.0) -> list[int]:
+    """The processes, but this one, whose temporary files go into that folder, after some time to end."""
+    deadline = time.monotonic() + seconds
     while (left := _with_temporary(temporary)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return left

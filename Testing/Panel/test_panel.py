@@ -46,7 +46,7 @@ def test_what_slicer_shows_of_the_module(module: simulation.LoadedModule) -> Non
 def test_sample_data_is_made_here(module: simulation.LoadedModule) -> None:
     sources = {each.sampleName: each for each in slicer.modules.sampleDataSources["Registration Suite"]}
     made = sources["TumourHead2D"].customDownloader(sources["TumourHead2D"])
-    titles = ("patient", "healthy", "lesion", "healthy structures", "patient structures")
+    titles = ("patient", "healthy", "lesion", "patient structures", "healthy structures")
     assert [node.GetName() for node in made] == [f"Flat head {title}" for title in titles]
     assert made[0].GetImageData().GetDimensions() == (96, 112, 1)
     assert {node.GetClassName() for node in made[2:]} == {"vtkMRMLSegmentationNode"}

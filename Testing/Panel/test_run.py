@@ -205,7 +205,7 @@ def test_twenty_killed_workers(stand_in_panel: Any, temporary: Path) -> None:
         panel.ui.applyButton.click()
         moment = time.monotonic() + rng.uniform(0, 2.5)
         wait(lambda moment=moment: time.monotonic() > moment)
-        for process in processes_now(temporary):
+        for process in processes(temporary, seconds=0):
             os.kill(process, signal.SIGKILL)
         wait(lambda: not panel.runner.running)
         assert panel.ui.statusLabel.text.startswith("The worker process ended unexpectedly (killed")
