@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from extension import run_installed
+from RegistrationSuiteLib import run_headless
 from regsuite import io, phantoms
 
 SCRIPT = "RegistrationSuiteLib/run_headless.py"
@@ -81,12 +82,15 @@ def mapped_by_identity() -> np.ndarray:
         (["lddmm", "--fixed", "a", "--moving", "b", "--set", "levels=99", "--out", "c"], "regsuite: "),
     ],
 )
-def test_bad_input_is_one_sentence(installed: Path, arguments: list[str], sentence: str) -> None:
-    finished = run_installed(installed, SCRIPT, *arguments)
-    assert finished.returncode == 2
-    assert finished.stderr.startswith(sentence)
-    assert len(finished.stderr.splitlines()) == 1
-    assert not (installed / "c").exists()
+def test_bad_input_is_one_sentence(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_headless.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith(sentence)
+    assert len((said.out + said.err).splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_image(installed: Path, pair: list[str], tmp_path: Path) -> None:
