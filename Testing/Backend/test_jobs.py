@@ -227,16 +227,12 @@ def test_worker_stays_warm(client: WorkerClient, pair: dict[str, Any]) -> None:
     client.start()
     client.submit(job(pair))
     wait_for(client, "done")
-    worker = processes_now()
+    worker = _own_processes()
     client.submit(job(pair))
     start = time.monotonic()
     wait_for(client, "done")
-    assert processes_now() == worker
+    assert _own_processes() == worker
     assert time.monotonic() - start < 10  # no second start of Python and torch
-
-
-def processes_now() -> list[int]:
-    return _own_processes()
 
 
 def test_failures_are_messages_and_the_worker_lives_on(client: WorkerClient, pair: dict[str, Any]) -> None:
@@ -247,7 +243,7 @@ def test_failures_are_messages_and_the_worker_lives_on(client: WorkerClient, pai
     for behaviour, sentence in sentences.items():
         client.submit(job(pair, behaviour=behaviour))
         assert wait_for(client, "failed")[-1].text.startswith(sentence)
-    worker = processes_now()
+    worker = _own_processes()
     client.submit(job({"fixed": pair["fixed"]}))
     assert "needs the moving image" in wait_for(client, "failed")[-1].text
     client.submit(job({**pair, "moving": "/nowhere/image.nii.gz"}))
@@ -256,7 +252,7 @@ def test_failures_are_messages_and_the_worker_lives_on(client: WorkerClient, pai
         client.submit(job(pair, speed=3))
     client.submit(job(pair))
     wait_for(client, "done")
-    assert processes_now() == worker
+    assert _own_processes() == worker
 
 
 @pytest.mark.parametrize(
@@ -285,7 +281,7 @@ def test_children_and_temporary_files_go_with_the_worker(
     wait_for(client, "done")
     assert list(temporary.rglob("tmp*"))
     client.submit(job(pair, behaviour="child"))
-    wait_until(lambda: len(processes_now()) == 2)
+    wait_until(lambda: len(_own_processes()) == 2)
     client.cancel()
     assert processes() == []
     assert list(temporary.iterdir()) == []
@@ -299,11 +295,11 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_a_hundred_cancels_at_random_moments(client: WorkerClient, pair: dict[str, Any], temporary: Path) -> None:
-    """Eighty while Python, torch and the job start, twenty while the method runs, saves or has just ended."""
+    """Most while Python, torch and the job start; every eighth while the method runs, saves or has just ended."""
     rng = random.Random(0)
     for count in range(100):
         client.submit(job(pair, seconds=0.3))
-        if count < 80:
+        if count % 8:
             time.sleep(10 ** rng.uniform(-3, 0))
         else:
             wait_for(client, "curve")
@@ -318,12 +314,16 @@ def test_a_hundred_cancels_at_random_moments(client: WorkerClient, pair: dict[st
 
 
 def test_twenty_killed_workers(client: WorkerClient, pair: dict[str, Any], temporary: Path) -> None:
+    """Half while the job starts, half while the method runs."""
     rng = random.Random(0)
-    for _ in range(20):
+    for count in range(20):
         client.submit(job(pair, seconds=20.0))
-        wait_for(client, "curve")
-        time.sleep(rng.uniform(0, 0.1))
-        (worker,) = processes_now()
+        if count % 2:
+            time.sleep(10 ** rng.uniform(-2, 0))
+        else:
+            wait_for(client, "curve")
+            time.sleep(rng.uniform(0, 0.1))
+        (worker,) = _own_processes()
         os.kill(worker, signal.SIGKILL)
         messages = wait_for(client, "failed")
         assert messages[-1].text.startswith("The worker process ended unexpectedly (killed, perhaps out of memory)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+from regsuite import memory
 from regsuite.errors import InputError
 
 
@@ -35,8 +36,25 @@ def name(device: str) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else device
 
 
+def reset_peak(device: str) -> None:
+    """Starts a new measurement of a GPU's memory."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peaks(device: str) -> dict[str, float]:
+    """peak_memory_mb of the process and, on a GPU, peak_gpu_memory_mb of its tensors, in MiB."""
+    import torch
+
+    if not device.startswith("cuda"):
+        return {"peak_memory_mb": memory.peak_mb()}
+    return {"peak_memory_mb": memory.peak_mb(), "peak_gpu_memory_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+
+
 def release() -> None:
-    """Gives the GPU's cached memory back after a run that failed there."""
+    """Gives memory back that only finished or failed work still holds, a GPU's above all."""
     import torch
 
     gc.collect()

@@ -44,6 +44,7 @@ def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Regis
     check_roles(method, job.inputs)
     device = devices.choose(job.device)
     memory.reset_peak()
+    devices.reset_peak(device)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     progress.step(0.0, "Reading the images")
     inputs = read_inputs(job)
@@ -63,7 +64,7 @@ def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Regis
         "device": devices.name(used),
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.perf_counter() - clock,
-        **_peaks(used),
+        **devices.peaks(used),
         "log": noted.lines,
         "versions": _versions(),
     }
@@ -160,15 +161,6 @@ def _geometry(value: Image | LabelImage | PointSet, given: Any) -> dict[str, Any
     if grid is None:
         return {**source, "points": len(value.array())}
     return {**source, "name": getattr(value, "name", ""), **asdict(grid)}
-
-
-def _peaks(device: str) -> dict[str, float]:
-    import torch
-
-    peaks = {"peak_memory_mb": memory.peak_mb()}
-    if device.startswith("cuda"):
-        peaks["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated(device) / 2**20
-    return peaks
 
 
 def _versions() -> dict[str, str]:

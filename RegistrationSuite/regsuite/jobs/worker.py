@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regsuite.errors import InputError, JobFailed
+from regsuite.jobs import device, local, message, process, session
 from regsuite.jobs import job as jobs
-from regsuite.jobs import local, message, process, session
 from regsuite.jobs.failures import plain_failures
 from regsuite.progress import Progress
 
@@ -136,6 +136,8 @@ def main(folder: Path) -> None:
         importlib.import_module("regsuite.checks")  # and torch with it, while the user is still choosing
     while True:
         _serve(waiting.get())
+        if "torch" in sys.modules:
+            device.release()
 
 
 if __name__ == "__main__":
