@@ -124,19 +124,23 @@ def _add_singletons(scene: Any) -> None:
     crosshair.SetCrosshairName("default")
     scene.AddNode(crosshair)
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    scene.AddObserver(scene.NodeAboutToBeRemovedEvent, _remove_from_hierarchy)
+    scene.AddObserver(scene.NodeRemovedEvent, _remove_from_hierarchy)
     scene.AddObserver(scene.EndCloseEvent, _renew_hierarchy)
 
 
-@vtk.calldata_type(vtk.VTK_OBJECT)
-def _remove_from_hierarchy(scene: Any, _event: str, node: Any) -> None:
-    """Takes a node's item out of the subject hierarchy, as Slicer Desktop does; it would else point at nothing."""
-    if node.IsA("vtkMRMLSubjectHierarchyNode"):  # one of a loaded scene, while it is merged with the present one
+def _remove_from_hierarchy(scene: Any, _event: str) -> None:
+    """Takes the items of removed nodes out of the subject hierarchy, as Slicer Desktop does; they point at nothing.
+
+    The removed node is not asked for: a hierarchy node that is merged away must not be held on to.
+    """
+    if scene.IsBatchProcessing():
         return
-    hierarchy = scene.GetSubjectHierarchyNode()
-    item = hierarchy.GetItemByDataNode(node) if hierarchy is not None else 0
-    if item:
-        hierarchy.RemoveItem(item, False, False)
+    hierarchy, items = scene.GetSubjectHierarchyNode(), vtk.vtkIdList()
+    hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+    for item in (items.GetId(index) for index in range(items.GetNumberOfIds())):
+        node = hierarchy.GetItemDataNode(item)
+        if node is not None and not scene.IsNodePresent(node):
+            hierarchy.RemoveItem(item, False, False)
 
 
 def _renew_hierarchy(scene: Any, _event: str) -> None:
