@@ -271,11 +271,16 @@ class ThreeDView(View):
 def save_png(picture: np.ndarray, path: Path | str) -> None:
     """Write a picture (height, width, 3) uint8; OSError when the file cannot be written."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(png(picture))
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (height, width, 3) uint8 as a PNG file's content."""
     writer = vtk.vtkPNGWriter()
     writer.WriteToMemoryOn()
     writer.SetInputData(_image_data(picture))
     writer.Write()
-    Path(path).write_bytes(numpy_support.vtk_to_numpy(writer.GetResult()).tobytes())
+    return numpy_support.vtk_to_numpy(writer.GetResult()).tobytes()
 
 
 def panel(rows: Sequence[Sequence[tuple[str, np.ndarray]]], gap: int = 6, title_height: int = 28) -> np.ndarray:

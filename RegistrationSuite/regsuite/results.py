@@ -12,11 +12,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regsuite import io
 from regsuite.errors import InputError, JobFailed
 from regsuite.registration import Curve, Registration, Table
+
+if TYPE_CHECKING:
+    from regsuite.pictures import Picture
 
 REPORT = "report.json"
 
@@ -66,19 +69,28 @@ def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -
 
 
 def write_documents(
-    registration: Registration, folder: Path, inputs: Mapping[str, Any], files: Mapping[str, str]
+    registration: Registration,
+    folder: Path,
+    inputs: Mapping[str, Any],
+    files: Mapping[str, str],
+    pictures: Sequence[Picture] = (),
 ) -> dict[str, str]:
-    """What :func:`write` writes beside transforms and images; returns it added to ``files``, which are those."""
+    """What :func:`write` writes beside transforms and images; returns it added to ``files``, which are those.
+
+    pictures: further ones for report.html.
+    """
     rows = {name: _curve_rows(curve) for name, curve in registration.curves.items()}
     rows |= {name: [table.columns, *table.rows] for name, table in registration.tables.items()}
     for name, lines in rows.items():
         _write_rows(folder / f"{name}.csv", lines)
-    found = {**files, **{name: f"{name}.csv" for name in rows}, **_write_page(registration, folder, inputs)}
+    found = {**files, **{name: f"{name}.csv" for name in rows}, **_write_page(registration, folder, inputs, pictures)}
     write_report(registration, folder, found)
     return found
 
 
-def _write_page(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+def _write_page(
+    registration: Registration, folder: Path, inputs: Mapping[str, Any], pictures: Sequence[Picture]
+) -> dict[str, str]:
     """report.html and its pictures, as in the report; nothing where matplotlib or an image of the pair is missing."""
     if importlib.util.find_spec("matplotlib") is None or not {"fixed", "moving"} <= inputs.keys():
         return {}
@@ -93,6 +105,7 @@ def _write_page(registration: Registration, folder: Path, inputs: Mapping[str, A
         mask=inputs.get("mask"),
         fixed_labels=inputs.get("fixed_labels"),
         moving_labels=inputs.get("moving_labels"),
+        pictures=pictures,
     )
     return {"report": page.name, "pictures": "pictures"}
 
