@@ -69,6 +69,15 @@ def test_a_listed_file_that_is_gone_stops_the_build(tmp_path: Path) -> None:
     assert "given nonexistent file 'regsuite/errors.py'" in " ".join(configured.stderr.split())
 
 
+def test_a_file_listed_twice_stops_the_build(tmp_path: Path) -> None:
+    source = copy_of_source(tmp_path / "source")
+    listing = source / "RegistrationSuite" / "CMakeLists.txt"
+    listing.write_text(listing.read_text().replace("  regsuite/errors.py\n", "  regsuite/errors.py\n" * 2))
+    configured = configure(source, tmp_path / "build")
+    assert configured.returncode != 0
+    assert "'regsuite/errors.py', which already has one" in " ".join(configured.stderr.split())
+
+
 def test_the_folder_of_modules_holds_modules_alone(installed: Path) -> None:
     """Slicer takes each .py file in this folder for a module, and reports one that has no class of its name."""
     for path in installed.glob("*.py"):

@@ -6,7 +6,7 @@ if(POLICY CMP0177) # normalises the destination of an install; Slicer's begins w
   cmake_policy(SET CMP0177 NEW)
 endif()
 
-# Every file listed must exist. Sub-folders are kept, below the one folder that all modules of an extension share.
+# Every file listed must exist and be listed once. Sub-folders are kept, below the one folder that all modules of an extension share.
 macro(slicerMacroBuildScriptedModule)
   cmake_parse_arguments(MY_SLICER "WITH_GENERIC_TESTS;WITH_SUBDIR;VERBOSE" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
   if(MY_SLICER_UNPARSED_ARGUMENTS)
@@ -20,6 +20,11 @@ macro(slicerMacroBuildScriptedModule)
       if(NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
         message(FATAL_ERROR "slicerMacroBuildScriptedModule(${kind}) given nonexistent file '${file}'")
       endif()
+      get_property(listed GLOBAL PROPERTY STAND_IN_LISTED)
+      if("${CMAKE_CURRENT_SOURCE_DIR}/${file}" IN_LIST listed)
+        message(FATAL_ERROR "Attempt to add a custom rule to output '${file}', which already has one: it is listed twice")
+      endif()
+      set_property(GLOBAL APPEND PROPERTY STAND_IN_LISTED "${CMAKE_CURRENT_SOURCE_DIR}/${file}")
       configure_file("${file}" "${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR}/${file}" COPYONLY)
     endforeach()
   endforeach()
