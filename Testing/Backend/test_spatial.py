@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 import torch
 from backend_samples import GRIDS, inside
-from regsuite.spatial import Grid, Image, LabelImage, PointSet, sample, sample_displaced
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, sample, sample_index
 from scipy.ndimage import map_coordinates
 from transform_laws import grid as grid  # the fixture
 
@@ -131,7 +131,7 @@ class TestSampling:
     def test_displaced_by_whole_voxels(self) -> None:
         data = torch.arange(12.0).reshape(1, 1, 3, 4)
         index = torch.stack(torch.meshgrid(torch.arange(3.0), torch.arange(4.0), indexing="ij"), dim=-1)[None]
-        moved = sample_displaced(data, index, torch.tensor([1.0, -1.0]).expand_as(index))
+        moved = sample_index(data, index + torch.tensor([1.0, -1.0]).expand_as(index))
         assert moved[0, 0].tolist() == [[4, 4, 5, 6], [8, 8, 9, 10], [8, 8, 9, 10]]
 
 

@@ -122,7 +122,9 @@ class _Run:
     def _pair(self) -> Pair:
         """The images as they are compared."""
         given = self.given
-        initial = align(given.fixed, given.moving, self.parameters.initial, given.mask, self.progress)
+        initial = align(
+            given.fixed, given.moving, self.parameters.initial, given.mask, self.progress, self.context.seed
+        )
         fixed, moving = given.fixed, given.moving
         if self.parameters.bias_correction:
             self.progress.step(0.01, "evening out the brightness")

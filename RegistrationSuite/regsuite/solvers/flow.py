@@ -9,20 +9,25 @@ import torch
 from torch import Tensor
 
 from regsuite.spatial.grid import Grid
-from regsuite.spatial.sampling import sample_displaced
+from regsuite.spatial.sampling import sample_index
 
 
 class Carrier:
     """Reads fields of one grid through displacements on the same grid."""
 
     def __init__(self, grid: Grid, device: str | torch.device) -> None:
-        axes = [torch.arange(n, dtype=torch.float32, device=device) for n in grid.shape]
-        self._index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)[None]
+        self._index = voxel_index(grid, grid, device)
         self._spacing = torch.tensor(grid.spacing, dtype=torch.float32, device=device)
 
     def __call__(self, data: Tensor, u: Tensor) -> Tensor:
         """data∘(id + u): data (1, C, *shape), u (1, d, *shape)."""
-        return sample_displaced(data, self._index, u.movedim(1, -1) / self._spacing)
+        return sample_index(data, self._index + u.movedim(1, -1) / self._spacing)
+
+
+def voxel_index(grid: Grid, other: Grid, device: str | torch.device) -> Tensor:
+    """Where the voxels of ``grid`` are in ``other``, as fractional array indices (1, *grid.shape, d)."""
+    index = other.to_index(grid.points(torch.float64).numpy())
+    return torch.as_tensor(index, dtype=torch.float32, device=device)[None]
 
 
 def border_window(grid: Grid, ramp: float, device: str | torch.device) -> Tensor:

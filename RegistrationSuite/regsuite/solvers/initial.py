@@ -31,11 +31,14 @@ def align(
     if kind == "none":
         return identity(fixed.grid.dim)
     progress.step(0.0, f"{kind} alignment")
-    target, source = _volume(fixed.data[0, 0].cpu().numpy(), fixed.grid), _volume(moving.data[0, 0].cpu().numpy(), moving.grid)
+    target, source = (
+        _volume(fixed.data[0, 0].cpu().numpy(), fixed.grid),
+        _volume(moving.data[0, 0].cpu().numpy(), moving.grid),
+    )
     mask = None if ignore is None else _volume((~ignore.mask()).cpu().numpy().astype(np.uint8), ignore.grid)
-    found = _search(target, source, _rigid(target, source), mask, seed, progress)
+    found = _search(target, source, _rigid(target, source), mask, seed)
     if kind == "affine":
-        found = _search(target, source, _affine(found), mask, seed, progress)
+        found = _search(target, source, _affine(found), mask, seed)
     result = Affine(_matrix(found))
     shift = float((result.points(torch.as_tensor(fixed.grid.centre)) - torch.as_tensor(fixed.grid.centre)).norm())
     progress.log(f"Initial {kind} alignment moves the image centre by {shift:.1f} mm")
@@ -71,9 +74,7 @@ def _affine(rigid: Any) -> Any:
     return start
 
 
-def _search(
-    fixed: sitk.Image, moving: sitk.Image, start: Any, mask: sitk.Image | None, seed: int, progress: Progress
-) -> Any:
+def _search(fixed: sitk.Image, moving: sitk.Image, start: Any, mask: sitk.Image | None, seed: int) -> Any:
     """The best transform of the start's kind."""
     import SimpleITK as sitk
 
@@ -90,7 +91,6 @@ def _search(
     registration.SetShrinkFactorsPerLevel(shrink)
     registration.SetSmoothingSigmasPerLevel([0.5 * (factor - 1) for factor in shrink])
     registration.SetInitialTransform(start, inPlace=True)
-    registration.AddCommand(sitk.sitkIterationEvent, progress.check)
     try:
         registration.Execute(sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32))
     except RuntimeError as error:

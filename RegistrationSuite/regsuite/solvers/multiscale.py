@@ -60,7 +60,7 @@ def solve(
     """
     curve = Curve(x_title="evaluation", y_title="energy")
     variables: list[Tensor] | None = None
-    coarse: Grid | None = None
+    coarse: Metamorphosis | None = None
     stages = _stages(pyramid(pair.grid, settings.levels), settings.evaluations, progress)
     for grid, evaluations, part in stages:
         level = pair.coarser(grid)
@@ -79,7 +79,7 @@ def solve(
             _FIRST_STEP[settings.formulation] * (1.0 if coarse is None else 0.1),
             descent.tell,
         )
-        coarse, settled = grid, descent.count < evaluations
+        coarse, settled = model, descent.count < evaluations
     assert variables is not None
     with torch.no_grad():
         path = model.path(variables, keep_frames=True)
@@ -152,5 +152,3 @@ class _Descent:
         if count % 5 == 1:
             self.progress.preview(Image(self._image, self.pair.grid))
         self.progress.step(count / self.evaluations, f"energy {value:.4f} at {max(self.pair.grid.spacing):.3g} mm")
-
-

@@ -94,7 +94,9 @@ def make_pair(
     points = grid.points(torch.float64, fixed.data.device)
 
     def on_grid(data: Tensor, source: Grid) -> Tensor:
-        return sample(coarsen(data, source, _at_resolution(source, resolution)), _at_resolution(source, resolution), points)
+        return sample(
+            coarsen(data, source, _at_resolution(source, resolution)), _at_resolution(source, resolution), points
+        )
 
     ones = torch.ones_like(fixed.data)
     seen = sample(ones, fixed.grid, points, outside="zeros") * sample(

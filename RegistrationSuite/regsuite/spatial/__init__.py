@@ -2,6 +2,6 @@
 
 from regsuite.spatial.grid import Grid
 from regsuite.spatial.image import Image, LabelImage, PointSet
-from regsuite.spatial.sampling import sample, sample_displaced
+from regsuite.spatial.sampling import sample, sample_index
 
-__all__ = ["Grid", "Image", "LabelImage", "PointSet", "sample", "sample_displaced"]
+__all__ = ["Grid", "Image", "LabelImage", "PointSet", "sample", "sample_index"]

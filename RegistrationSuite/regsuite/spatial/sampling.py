@@ -28,9 +28,9 @@ def sample(data: Tensor, grid: Grid, points: Tensor, mode: Mode = "linear", outs
     return values.reshape(1, data.shape[1], *points.shape[:-1])
 
 
-def sample_displaced(data: Tensor, index: Tensor, displacement: Tensor, outside: Outside = "border") -> Tensor:
-    """Values of ``data`` (1, C, *shape) at ``index + displacement``, both (1, *shape, d) in voxels; linear."""
-    return _at_index(data, index + displacement, "linear", outside)
+def sample_index(data: Tensor, index: Tensor) -> Tensor:
+    """Values of ``data`` (1, C, *shape) at fractional array indices (1, *any, d); linear, the edge repeats."""
+    return _at_index(data, index, "linear", "border")
 
 
 def _at_index(data: Tensor, index: Tensor, mode: Mode, outside: Outside) -> Tensor:
