@@ -123,9 +123,20 @@ def _add_singletons(scene: Any) -> None:
     crosshair = slicer.vtkMRMLCrosshairNode()
     crosshair.SetCrosshairName("default")
     scene.AddNode(crosshair)
+    _add_label_colours(scene)
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     scene.AddObserver(scene.NodeRemovedEvent, _remove_from_hierarchy)
     scene.AddObserver(scene.EndCloseEvent, _renew_hierarchy)
+
+
+def _add_label_colours(scene: Any) -> None:
+    """The table of every label volume that is loaded: Slicer Desktop reads it from a file the wheel does not carry."""
+    table = slicer.vtkMRMLColorTableNode()
+    table.SetTypeToLabels()
+    table.SetSingletonTag("FileGenericColors.txt")
+    table.SetName("GenericColors")
+    table.SetSaveWithScene(False)
+    scene.AddNode(table)
 
 
 def _remove_from_hierarchy(scene: Any, _event: str) -> None:
