@@ -71,12 +71,17 @@ def remove(nodes: Sequence[Any]) -> None:
     """Take result nodes out of the scene again, with the folder they leave empty."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
-    for node in nodes:
-        if slicer.mrmlScene.IsNodePresent(node):
-            slicer.mrmlScene.RemoveNode(node)
+    _remove_nodes(nodes)
     for folder in folders:
         if folder not in (0, hierarchy.GetSceneItemID()) and not hierarchy.GetNumberOfItemChildren(folder):
             hierarchy.RemoveItem(folder)
+
+
+def _remove_nodes(nodes: Sequence[Any]) -> None:
+    """Browsers first: one that is still there makes its frame's volume anew. A node may take others along."""
+    for node in sorted(nodes, key=lambda node: not node.IsA("vtkMRMLSequenceBrowserNode")):
+        if slicer.mrmlScene.IsNodePresent(node):
+            slicer.mrmlScene.RemoveNode(node)
 
 
 @contextmanager
@@ -86,9 +91,7 @@ def _all_or_nothing() -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for node in reversed(all_nodes()):
-            if node.GetID() not in before and slicer.mrmlScene.IsNodePresent(node):
-                slicer.mrmlScene.RemoveNode(node)
+        _remove_nodes([node for node in all_nodes() if node.GetID() not in before])
         raise
 
 
@@ -111,6 +114,8 @@ def _delivered(made: Any, chosen: Any) -> Any:
     """The chosen node with the content and the look of the one that was made, which is removed."""
     if made.IsA("vtkMRMLTransformNode"):
         chosen.SetAndObserveTransformFromParent(made.GetTransformFromParent())
+    elif made.IsA("vtkMRMLSequenceNode"):
+        _copy_frames(made, chosen)
     else:
         chosen.CopyContent(made)
     if made.IsA("vtkMRMLTransformableNode"):
@@ -119,6 +124,14 @@ def _delivered(made: Any, chosen: Any) -> Any:
         _copy_look(made, chosen)
     _discard(made)
     return chosen
+
+
+def _copy_frames(source: Any, target: Any) -> None:
+    target.RemoveAllDataNodes()
+    target.SetIndexName(source.GetIndexName())
+    target.SetIndexUnit(source.GetIndexUnit())
+    for index in range(source.GetNumberOfDataNodes()):
+        target.SetDataNodeAtValue(source.GetNthDataNode(index), source.GetNthIndexValue(index))
 
 
 def _copy_look(source: Any, target: Any) -> None:
@@ -157,7 +170,7 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.plane = plane_of(self.fixed)
-        other = plane_of(self.moving, self.fixed)
+        other = plane_of(self.moving, self.fixed) if self.plane else None
         self.shift = other.offset - self.plane.offset if other and self.plane else 0.0
 
     def nodes(self) -> dict[str, Any]:
