@@ -78,27 +78,50 @@ def radius_of(grid: Grid) -> float:
     return 0.5 * min((n - 1) * h for n, h in zip(grid.shape, grid.spacing, strict=True))
 
 
+@dataclass(frozen=True)
+class Swirl:
+    """A turn about ``centre`` (d,) mm by ``angle`` that fades out at ``radius`` mm: θ(|x - c|).
+
+    velocity: v(x) = θ w × (x - c). Its flow keeps |x - c|, so that each point turns by its own constant angle: J = 1.
+    """
+
+    centre: Tensor
+    radius: float
+    angle: float
+
+    def velocity(self, x: Tensor) -> Tensor:
+        """v at points (..., d), mm."""
+        return self._angle_at(x) * ((x - self.centre) @ _generator(len(self.centre)).T)
+
+    def truth(self) -> Truth:
+        """The flow over unit time."""
+        return Truth(lambda x: self._turned(x, 1.0), lambda y: self._turned(y, -1.0))
+
+    def _turned(self, x: Tensor, sign: float) -> Tensor:
+        turn, theta = _generator(len(self.centre)), sign * self._angle_at(x)
+        across = (x - self.centre) @ turn.T
+        return x + torch.sin(theta) * across + (1 - torch.cos(theta)) * (across @ turn.T)  # Rodrigues
+
+    def _angle_at(self, x: Tensor) -> Tensor:
+        share = (((x - self.centre) ** 2).sum(dim=-1, keepdim=True) / self.radius**2).clamp(max=1)
+        return self.angle * (1 - share) ** 3
+
+
+def swirl_of(grid: Grid, angle: float, aside: float = 0.0) -> Swirl:
+    """About the middle of the grid, or ``aside`` (a share of the room there is) of it, within its border."""
+    room = radius_of(grid)
+    centre = torch.as_tensor(grid.centre) + aside * room * torch.eye(grid.dim, dtype=torch.float64)[0]
+    return Swirl(centre, room * (1 - abs(aside)), angle)
+
+
 def swirl_velocity(grid: Grid, angle: float) -> Callable[[Tensor], Tensor]:
-    """v(x) = θ(|x - c|) w × (x - c): a turn by ``angle`` in the middle that fades out before the border."""
-    centre, radius, turn = torch.as_tensor(grid.centre), radius_of(grid), _generator(grid.dim)
-    return lambda x: _angle_at(x - centre, angle, radius) * ((x - centre) @ turn.T)
+    """v of the swirl about the middle of the grid."""
+    return swirl_of(grid, angle).velocity
 
 
 def swirl(grid: Grid, angle: float) -> Truth:
-    """The flow of :func:`swirl_velocity`. It keeps |x - c|, so each point turns by its own constant angle: J = 1."""
-
-    def turned(sign: float) -> Callable[[Tensor], Tensor]:
-        centre, radius, turn = torch.as_tensor(grid.centre), radius_of(grid), _generator(grid.dim)
-
-        def points(x: Tensor) -> Tensor:
-            offset = x - centre
-            theta = sign * _angle_at(offset, angle, radius)
-            across = offset @ turn.T
-            return x + torch.sin(theta) * across + (1 - torch.cos(theta)) * (across @ turn.T)  # Rodrigues
-
-        return points
-
-    return Truth(turned(1.0), turned(-1.0))
+    """The swirl about the middle of the grid."""
+    return swirl_of(grid, angle).truth()
 
 
 def _generator(dim: int) -> Tensor:
@@ -107,11 +130,6 @@ def _generator(dim: int) -> Tensor:
         return torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
     x, y, z = 2 / 3, -1 / 3, 2 / 3
     return torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
-
-
-def _angle_at(offset: Tensor, angle: float, radius: float) -> Tensor:
-    share = ((offset**2).sum(dim=-1, keepdim=True) / radius**2).clamp(max=1)
-    return angle * (1 - share) ** 3
 
 
 def drawn(function: Callable[[Tensor], Tensor], grid: Grid) -> Tensor:

@@ -235,6 +235,15 @@ class TestImagesThatCannotBeWritten:
             io.write_image(tmp_path / "x.nrrd", random_image(SMALL, 1))
         assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x.nrrd", before)]
 
+    def test_a_new_file_takes_the_place_of_the_old_one_at_once(self, tmp_path: Path) -> None:
+        """Who has the old file open goes on reading the old file."""
+        io.write_image(tmp_path / "x.nrrd", random_image(SMALL))
+        before = (tmp_path / "x.nrrd").read_bytes()
+        with (tmp_path / "x.nrrd").open("rb") as old:
+            io.write_image(tmp_path / "x.nrrd", random_image(SMALL, 1))
+            assert old.read() == before
+        assert torch.equal(io.read_image(tmp_path / "x.nrrd").data, random_image(SMALL, 1).data)
+
 
 class TestLabels:
     @pytest.mark.parametrize("ending", [".seg.nrrd", *ENDINGS])
