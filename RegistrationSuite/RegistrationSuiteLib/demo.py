@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 METHOD = "weighted-metamorphosis"
 SEED = 2
+TRUTH = "truth.h5"
 SHOWN = ("report.html", "report.json", "scene.mrb", "transform.h5", "inverse.h5", "warped.nii.gz")
 
 
@@ -48,10 +49,10 @@ def _run(folder: Path, device: str) -> None:
 
 def demonstrate(case: TumourCase, folder: Path, device: str = "auto", **parameters: Any) -> Registration:
     """Register a case whose truth is known and leave files, scene and report in ``folder``: all of it or nothing."""
-    from regsuite import jobs, results
+    from regsuite import io, jobs, results
     from regsuite.console import ConsoleProgress
 
-    from RegistrationSuiteLib import run_headless, samples, scene, standalone
+    from RegistrationSuiteLib import run_headless, samples, standalone
     from RegistrationSuiteLib.gallery import Gallery
     from RegistrationSuiteLib.logic import Request
 
@@ -65,12 +66,12 @@ def demonstrate(case: TumourCase, folder: Path, device: str = "auto", **paramete
         print("Writing results and drawing pictures ...", flush=True)
         registration.metrics |= _against_truth(registration, case)
         made = request.add(registration)
-        truth = scene.transform_node(case.truth, "True deformation", scene.plane_of(given["fixed"]))
         with Gallery(given, made, _middle(case.mask)) as gallery:
             pictures = [_error_picture(registration, case, job.inputs), gallery.picture()]
             inputs = {"lesion" if role == "mask" else role: node for role, node in given.items()}
-            files = run_headless.save_nodes({**inputs, **made, "truth": truth}, draft)
-        results.write_documents(registration, draft, job.inputs, files, pictures)
+            files = run_headless.save_nodes({**inputs, **made}, draft)
+        io.write_transform(draft / TRUTH, case.truth)
+        results.write_documents(registration, draft, job.inputs, {**files, "truth": TRUTH}, pictures)
     return registration
 
 

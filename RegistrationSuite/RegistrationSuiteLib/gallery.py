@@ -40,7 +40,6 @@ class Gallery:
         self.space.look_from(LOOK_FROM)
         self.show_result()
         for view in self.slices:
-            view.zoom(1.15)
             view.jump_to(self.centre)
         return self
 
