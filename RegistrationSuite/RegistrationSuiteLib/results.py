@@ -241,6 +241,7 @@ class _Writer:
         else:
             node = scene.segmentation_from_labels(labels, name, self.plane)
         node.SetReferenceImageGeometryParameterFromVolumeNode(self.fixed)
+        node.GetDisplayNode().SetVisibility2DFill(False)
         return node
 
     def _overlapping(self) -> bool:

@@ -221,10 +221,12 @@ class SliceView(View):
     def close(self) -> None:
         super().close()
         self._session.application_logic.GetSliceLogics().RemoveItem(self.logic)
-        node, composite = self.node, self.composite
-        self.logic.SetMRMLScene(None)
-        self._session.scene.RemoveNode(composite)
-        self._session.scene.RemoveNode(node)
+        logic = self.logic
+        model = (logic.GetSliceModelNode(), logic.GetSliceModelDisplayNode(), logic.GetSliceModelTransformNode())
+        nodes = (*model, self.composite, self.node)
+        logic.SetMRMLScene(None)
+        for node in nodes:
+            self._session.scene.RemoveNode(node)
 
 
 class ThreeDView(View):

@@ -96,4 +96,7 @@ def _scene(fixed: Any, moving_place: Any, size_mm: float) -> Scene:
     moving_labels = scene.segmentation_from_labels(labels, "template labels", plane)
     assert registration.warped is not None
     scene.volume_from_image(registration.warped, "patient", scene.plane_of(fixed), node=fixed)
+    for node in (fixed, moving):
+        node.GetDisplayNode().SetAutoWindowLevel(False)
+        node.GetDisplayNode().SetWindowLevelMinMax(0, 120)
     return Scene(fixed, moving, moving_labels, registration)
