@@ -1,4 +1,4 @@
-"""LDDMM, metamorphosis, weighted metamorphosis and cost-function masking, as the paper on weighted metamorphosis compares them."""
+"""LDDMM, metamorphosis, weighted metamorphosis and cost-function masking, compared in one paper."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ A source S is taken to a target T by a velocity v_t and, where the weight M_t al
     LDDMM                   γ = 0                                                    w = 1
     cost-function masking   γ = 0                                                    w = 0 inside the mask
 
-(w is also 0 where an image has no data.) ``solvers.geodesics`` holds the model and its discretisation. Two numbers set it,
-both without unit: the regularity ρ, with λ = ρ / (L/10)² for images of mean extent L, is the squared intensity difference
-worth moving everything by a tenth of L; the penalty κ = λ/γ prices a change of intensity against leaving the difference.
+(w is also 0 where an image has no data.) ``solvers.geodesics`` holds the model and its discretisation. Two numbers
+without unit set it: the regularity ρ, with λ = ρ / (L/10)² for images of mean extent L, is the squared intensity
+difference worth moving everything by a tenth of L; the penalty κ = λ/γ prices a change of intensity against leaving the
+difference.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -33,7 +33,6 @@ from regsuite.catalog.metamorphosis import (
     ShootingParameters,
     WeightedMetamorphosisParameters,
 )
-from regsuite.errors import InputError
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.solvers.bias import even_out

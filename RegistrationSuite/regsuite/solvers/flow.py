@@ -50,7 +50,7 @@ def gradient(image: Tensor, spacing: Sequence[float]) -> Tensor:
 
 
 def jacobian_determinant(u: Tensor, spacing: Sequence[float]) -> Tensor:
-    """det(I + Du) of (1, d, *shape): (1, 1, *shape). Written out: torch.linalg.det is far slower on many small matrices."""
+    """det(I + Du) of (1, d, *shape): (1, 1, *shape), written out: torch.linalg.det is slow on many small matrices."""
     dim = len(spacing)
     columns = [_central(u, axis, h) for axis, h in enumerate(spacing)]
     m = [[columns[j][:, i] + float(i == j) for j in range(dim)] for i in range(dim)]

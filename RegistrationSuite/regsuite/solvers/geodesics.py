@@ -1,6 +1,7 @@
 r"""Metamorphosis of an image as an optimisation problem, in two forms with the same minimiser.
 
-François et al., Weighted Metamorphosis (WBIR 2022), Eqs. 1 to 4 and 9. With z scaled by ρ/μ one constant γ = μ²/ρ is left:
+François et al., Weighted Metamorphosis (WBIR 2022), Eqs. 1 to 4 and 9. With z scaled by ρ/μ one constant γ = μ²/ρ
+is left:
 
     İ_t = -<∇I_t, v_t> + γ M_t z_t                                  image, I_0 = S                        (1)
     E   = ∫ ||v_t||²_V + γ <z_t, M_t z_t> dt                         energy                                (3)
@@ -10,18 +11,18 @@ François et al., Weighted Metamorphosis (WBIR 2022), Eqs. 1 to 4 and 9. With z 
 M = 1 is metamorphosis, no z in İ is LDDMM. κ = λ/γ prices an intensity change δ at κ δ² against the δ² of leaving it.
 
 ``Shooting`` minimises over z_0, as the paper does: every candidate obeys (4).
-``Relaxation`` minimises over the whole path: v_t = w K^½ * a_t (so that ||v_t||_V = ||a_t||) and r_t = γ √M_t z_t are
+``Relaxation`` minimises over the whole path: v_t = w K^½ * a_t, whose ||v_t||_V = ||a_t||, and r_t = γ √M_t z_t are
 free, and (4) holds at the minimum. Its variables are all of one scale and carry over between image scales.
 
-The map back to the source, φ_t^-1 = id + u_t, is composed step by step, and S is read through it once, so that the image is
-not blurred by the number N of steps. With δ = 1/N, and A_t what has been painted:
+The map back to the source, φ_t^-1 = id + u_t, is composed step by step, and S is read through it once, so that the
+image is not blurred by the number N of steps. With δ = 1/N, and A_t what has been painted:
 
     u_{t+δ} = u_t∘(id - δ v_t) - δ v_t,    A_{t+δ} = A_t∘(id - δ v_t) + δ √M_t r_t,    I_t = S∘φ_t^-1 + A_t
 
-The paper takes the energy at t = 0, where a growing mask M_0 is a small ball and most of z costs nothing; here it is the
-integral. Fields are in mm along the array axes; a_t, v_t (N, d, *shape), r_t, z (N or 1, 1, *shape). A relaxation keeps a_t,
-v_t and u_t on a control grid, which need not be finer than the kernel is smooth; images and what is painted stay on the
-images' grid.
+The paper takes the energy at t = 0, where a growing mask M_0 is a small ball and most of z costs nothing; here it is
+the integral. Fields are in mm along the array axes; a_t, v_t (N, d, *shape), r_t, z (N or 1, 1, *shape). A relaxation
+keeps a_t, v_t and u_t on a control grid, which need not be finer than the kernel is smooth, and what is painted on the
+part of the images' grid around the mask.
 """
 
 from __future__ import annotations
@@ -144,13 +145,12 @@ class Relaxation(Metamorphosis):
         device = self.source.device
         self.root = self.kernel.root()
         self.carry_control = Carrier(self.control, device)
-        if self.paints:
+        if self.energy.penalty is not None:
             self.paint, self._box = _painted_box(self.grid, self.masks)
             self.carry_paint = Carrier(self.paint, device)
             self._paint_in_control = voxel_index(self.paint, self.control, device)
-            self._strength: Tensor | float = math.sqrt(self.energy.regularity / self.energy.penalty)
-            if self.masks is not None:
-                self._strength = self._strength * self.masks[(..., *self._box)].clamp(min=0).sqrt()
+            root = 1.0 if self.masks is None else self.masks[(slice(None), slice(None), *self._box)].clamp(min=0).sqrt()
+            self._strength = root * math.sqrt(self.energy.regularity / self.energy.penalty)
 
     def _control_grid(self) -> Grid:
         return control_grid(self.grid, min(self.energy.widths))
@@ -167,8 +167,8 @@ class Relaxation(Metamorphosis):
     def path(self, variables: Sequence[Tensor], keep_frames: bool = False) -> Path:
         a = variables[0]
         back = (-self.window / self.steps * self.root(a)).split(1)
-        rates = (variables[1] * (self._strength / self.steps)).split(1) if self.paints else ()
-        u, added = torch.zeros_like(back[0]), torch.zeros_like(rates[0]) if self.paints else None
+        rates = list((variables[1] * (self._strength / self.steps)).split(1)) if self.paints else []
+        u, added = torch.zeros_like(back[0]), torch.zeros_like(rates[0]) if rates else None
         frames = [self.source] if keep_frames else []
         for step in range(self.steps):
             u = self.carry_control(u, back[step]) + back[step]
@@ -256,7 +256,7 @@ def _painted_box(grid: Grid, masks: Tensor | None) -> tuple[Grid, tuple[slice, .
 
 
 def control_grid(grid: Grid, width: float) -> Grid:
-    """The grid's box at up to 0.6 of the narrowest kernel's σ: its root has lost all but 1e-3 at that Nyquist frequency."""
+    """The grid's box with voxels of 0.6 σ of the narrowest kernel, at whose Nyquist frequency its root is 1e-3."""
     spacing = [max(h, 0.6 * width) for h in grid.spacing]
     coarse = grid.resampled(spacing)
     return coarse if coarse.voxel_count < grid.voxel_count / 2 else grid

@@ -31,7 +31,7 @@ def soft_mask(mask: Tensor, grid: Grid) -> Tensor:
 
 
 def growing_masks(mask: Tensor, grid: Grid, steps: int, progress: Progress) -> Tensor:
-    """M_t at the end of every step, (steps, 1, *shape) from 0 to 1: a ball that grows to the binary ``mask`` (1, 1, *shape)."""
+    """M_t at the end of every step, (steps, 1, *shape) in 0..1: a ball that grows to the binary mask (1, 1, *shape)."""
     centre, radius = _deepest(mask[0, 0].cpu().numpy() > 0.5, grid)
     small = _around(mask, grid, radius)
     points = small.points(torch.float32, mask.device)

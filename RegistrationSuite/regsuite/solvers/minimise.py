@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -57,10 +57,8 @@ def minimise(
             raise _Settled
         return value.detach()
 
-    try:
+    with contextlib.suppress(_Settled):
         _descend(optimiser, scaled, evaluate, evaluations)
-    except _Settled:
-        pass
     return [kept * unit for kept in best]
 
 

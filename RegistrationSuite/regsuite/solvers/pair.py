@@ -1,4 +1,4 @@
-"""Two images made comparable: brought near each other, on one working grid, on one intensity scale, on several scales."""
+"""Two images made comparable: near each other, on one working grid and one intensity scale, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Pair:
     """Fixed and moving image on one working grid.
 
     fixed, moving: (1, 1, *shape), dark 0 to bright 1; weight: 1 where both images have data;
-    initial: takes fixed to moving points before any deformation; unit: one of ``moving`` in the moving image's own unit;
+    initial: takes fixed to moving points before any deformation;
+    unit: one of ``moving`` in the moving image's own unit;
     size: mean extent of what is in the images, mm; margin: mm of grid around it.
     """
 
@@ -56,7 +57,7 @@ class Pair:
 
 
 def coarsen(data: Tensor, grid: Grid, coarse: Grid) -> Tensor:
-    """(1, 1, *shape) on a coarser grid: smoothed by half a coarse voxel on the axes that get coarser, then resampled."""
+    """(1, 1, *shape) on a coarser grid: smoothed by half a coarse voxel on axes that get coarser, then resampled."""
     if coarse == grid:
         return data
     widths = [0.5 * new if new > 1.01 * old else 0.0 for old, new in zip(grid.spacing, coarse.spacing, strict=True)]
@@ -85,7 +86,7 @@ def make_pair(
     """
     base = _at_resolution(fixed.grid, resolution)
     near = warp_image(moving, initial, fixed.grid, outside="border")
-    # The same place in both: a bright tumour must not darken the patient's tissue, nor may what lies there in the template.
+    # Judged by the same place in both: neither a bright tumour nor what lies there in the template may set the scale.
     told = None if ignore is None else ~ignore.mask()[None, None]
     scaled_fixed, _ = _scale(fixed.data, told)
     scaled_moving, unit = _scale(near.data, told)
