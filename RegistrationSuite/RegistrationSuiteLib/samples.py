@@ -37,11 +37,16 @@ def tumour_head_3d() -> dict[str, Any]:
 
 
 def case_nodes(case: Case, name: str) -> dict[str, Any]:
-    """A phantom's images as volumes and its labels as segmentations, by role; ``name`` begins every node's name."""
+    """A phantom's images as volumes and its labels as segmentations, by role; ``name`` begins every node's name.
+
+    The lesion is shown as an outline, the other labels are hidden.
+    """
     plane = _AXIAL if case.fixed.grid.dim == 2 else None
     images = {"fixed": case.fixed, "moving": case.moving}
     labels = {"mask": case.mask, "fixed_labels": case.fixed_labels, "moving_labels": case.moving_labels}
-    volumes = {role: scene.volume_from_image(each, f"{name} {TITLES[role]}", plane) for role, each in images.items()}
-    return volumes | {
-        role: scene.segmentation_from_labels(each, f"{name} {TITLES[role]}", plane) for role, each in labels.items()
-    }
+    nodes = {role: scene.volume_from_image(each, f"{name} {TITLES[role]}", plane) for role, each in images.items()}
+    for role, each in labels.items():
+        nodes[role] = scene.segmentation_from_labels(each, f"{name} {TITLES[role]}", plane)
+        nodes[role].GetDisplayNode().SetVisibility(role == "mask")
+        nodes[role].GetDisplayNode().SetVisibility2DFill(False)
+    return nodes

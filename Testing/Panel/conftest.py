@@ -56,10 +56,28 @@ def module(session: Any) -> Iterator[simulation.LoadedModule]:
     loaded.close()
 
 
+@pytest.fixture(scope="session")
+def warm_worker() -> Iterator[Any]:
+    """A worker that outlives the panels, so that not every test waits for Python and torch to start."""
+    from regsuite.jobs import WorkerClient
+
+    class Warm(WorkerClient):
+        def close(self) -> None:
+            """The panel that closes leaves it to the next one."""
+
+    client = Warm()
+    yield client
+    client.cancel()
+
+
 @pytest.fixture
-def panel(module: simulation.LoadedModule) -> Any:
+def panel(module: simulation.LoadedModule, warm_worker: Any) -> Any:
     """The module's panel."""
-    return module.widgetRepresentation().self().panel
+    from RegistrationSuiteLib.runner import JobRunner
+
+    made = module.widgetRepresentation().self().panel
+    made.runner = JobRunner(warm_worker)
+    return made
 
 
 @pytest.fixture
@@ -109,6 +127,13 @@ def wait(condition: Callable[[], Any], seconds: float = 60.0) -> None:
         assert time.monotonic() < deadline, "waited in vain"
         slicer.app.processEvents()
         time.sleep(0.005)
+
+
+def picture_folder() -> Path:
+    """Where pictures to look at go: the folder TEST_PICTURES names, else out/pictures."""
+    folder = Path(os.environ.get("TEST_PICTURES", ROOT / "out" / "pictures"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def contents() -> dict[str, tuple[str, int]]:

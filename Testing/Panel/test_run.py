@@ -13,8 +13,6 @@ import pytest
 import slicer
 from conftest import contents, processes, wait
 
-from RegistrationSuiteLib import state
-
 
 def set_text(panel: Any, **texts: str) -> None:
     for field in panel.form.forms.fields:
@@ -63,7 +61,8 @@ def test_the_same_result_from_panel_and_console(stand_in_panel: Any, stand_in: A
     request = stand_in_panel.request()
     console = MethodLogic([stand_in.NAME]).register(request.inputs["fixed"], request.inputs["moving"])
     points = [[10.0, 20.0, 30.0], [-5.0, 0.0, 1.0]]
-    moved = [scene.transform_from_node(node)(_tensor(points)).tolist() for node in (console["transform"], stand_in_panel.state.results()["transform"])]  # fmt: skip
+    transforms = (console["transform"], stand_in_panel.state.results()["transform"])
+    moved = [scene.transform_from_node(each)(_tensor(points)).tolist() for each in transforms]
     assert moved[0] == moved[1]
 
 

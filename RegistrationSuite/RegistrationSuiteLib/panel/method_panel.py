@@ -206,6 +206,8 @@ def summary(registration: Registration) -> str:
     """One sentence about a result."""
     record, metrics = registration.record, registration.metrics
     words = [f"Done in {record['seconds']:.0f} s on {record['device']}"]
+    if "dice_after" in metrics:
+        words.append(f"mean Dice {metrics['dice_before']:.2f} before and {metrics['dice_after']:.2f} after")
     if "folded_fraction" in metrics:
         words.append(f"{100 * metrics['folded_fraction']:.2g} % folded voxels")
     return ", ".join(words) + "."

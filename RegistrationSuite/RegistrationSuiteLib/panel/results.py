@@ -19,10 +19,17 @@ NEEDS = {
     "evolutionSlider": "evolution",
     "showGridButton": "transform",
     "showJacobianButton": "jacobian",
+    "showIntensityButton": "intensity_added",
     "showLabelsButton": "warped_labels",
     "showEnergyButton": "energy_chart",
 }
 """The output without which a widget is disabled."""
+
+MAPS = {
+    "showJacobianButton": ("jacobian", display.show_jacobian),
+    "showIntensityButton": ("intensity_added", display.show_intensity_added),
+}
+"""Buttons that put a map over the fixed image, the output it shows, and how."""
 
 
 class ResultsView:
@@ -46,6 +53,7 @@ class ResultsView:
         ui.undoButton.connect("clicked()", self.onUndo)
         ui.showGridButton.connect("toggled(bool)", self.onGrid)
         ui.showJacobianButton.connect("toggled(bool)", self.onJacobian)
+        ui.showIntensityButton.connect("toggled(bool)", self.onIntensity)
         ui.showLabelsButton.connect("toggled(bool)", self.onLabels)
         ui.playButton.connect("toggled(bool)", self.onPlay)
         ui.fadeSlider.connect("valueChanged(double)", self.onFade)
@@ -72,7 +80,8 @@ class ResultsView:
     def refresh(self) -> None:
         """Offers what there is to show; nothing is shown or hidden in the views."""
         nodes, there = self.nodes, self.fixed is not None
-        self._off("showGridButton", "showJacobianButton", "showLabelsButton", "playButton")
+        self._put_up("showGridButton", "showLabelsButton", *MAPS)
+        self._stop_player()
         self._setting = True
         for name, output in NEEDS.items():
             getattr(self._ui, name).enabled = there and output in nodes
@@ -97,7 +106,7 @@ class ResultsView:
     # --- the user ---
 
     def onOverlay(self) -> None:
-        self._off("showJacobianButton", "playButton")
+        self._clear()
         display.show_overlay(self.fixed, self.nodes["warped"], self._ui.fadeSlider.value)
 
     def onFade(self, value: float) -> None:
@@ -110,11 +119,18 @@ class ResultsView:
                 display.show_grid(self.nodes["transform"], self.fixed, visible)
 
     def onJacobian(self, visible: bool) -> None:
+        self._show_map("showJacobianButton", visible)
+
+    def onIntensity(self, visible: bool) -> None:
+        self._show_map("showIntensityButton", visible)
+
+    def _show_map(self, button: str, visible: bool) -> None:
         if self._setting:
             return
-        self._off("playButton")
+        self._clear(button)
+        output, show = MAPS[button]
         with self._state.showing():
-            display.show_jacobian(self.nodes["jacobian"], self.fixed, visible)
+            show(self.nodes[output], self.fixed, visible)
         if not visible:
             self.onOverlay()
 
@@ -157,18 +173,29 @@ class ResultsView:
         self.refresh()
 
     def _show_evolution(self) -> None:
-        self._off("showJacobianButton")
+        self._clear("playButton")
         with self._state.showing():
             display.show_evolution(self.nodes["evolution"], self.fixed)
         self._evolving = True
 
-    def _off(self, *buttons: str) -> None:
-        """Releases buttons whose picture another one replaces."""
+    def _clear(self, button: str = "") -> None:
+        """Makes room over the fixed image for what that button shows."""
+        for name, (output, show) in MAPS.items():
+            if name != button and getattr(self._ui, name).checked:
+                show(self.nodes[output], self.fixed, False)
+                self._put_up(name)
+        if button != "playButton":
+            self._stop_player()
+
+    def _stop_player(self) -> None:
+        self._timer.stop()
+        self._evolving = False
+        self._put_up("playButton")
+        self._ui.playButton.text = "Play evolution"
+
+    def _put_up(self, *buttons: str) -> None:
+        """Releases buttons without doing what they do."""
+        was, self._setting = self._setting, True
         for name in buttons:
-            was, self._setting = self._setting, True
             getattr(self._ui, name).checked = False
-            self._setting = was
-        if "playButton" in buttons:
-            self._evolving = False
-            self._timer.stop()
-            self._ui.playButton.text = "Play evolution"
+        self._setting = was

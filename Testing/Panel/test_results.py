@@ -1,0 +1,147 @@
+"""The buttons that show a result: what they do to the views, and that undo takes all of it away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+from conftest import contents, picture_folder, wait
+from RegistrationSuiteLib import display, samples, views
+from Rig import simulation
+
+
+@pytest.fixture
+def view(session: Any) -> Iterator[views.SliceView]:
+    """The red slice view."""
+    with views.SliceView("Axial", "Red", (360, 360)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def done(view: views.SliceView, panel: Any) -> Any:
+    """The panel after a quick run on the flat head."""
+    for role, node in samples.tumour_head_2d().items():
+        panel.form.inputs[role].selector.setCurrentNode(node)
+    panel.before = set(contents())
+    iterations = next(each for each in panel.form.forms.fields if each.parameter.name == "iterations")
+    iterations.widget.value = 5
+    panel.ui.applyButton.click()
+    wait(lambda: not panel.runner.running, 300)
+    assert panel.ui.statusLabel.text.startswith("Done in "), panel.ui.statusLabel.text
+    return panel
+
+
+def layers(view: views.SliceView) -> tuple[str, str]:
+    """The names of what lies behind and in front."""
+    found = []
+    for node_id in (view.composite.GetBackgroundVolumeID(), view.composite.GetForegroundVolumeID()):
+        node = slicer.mrmlScene.GetNodeByID(node_id) if node_id else None
+        found.append(node.GetName() if node else "")
+    return found[0], found[1]
+
+
+def visible_legends() -> list[str]:
+    nodes = slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")
+    return [node.GetTitleText() for node in nodes if node.GetVisibility()]
+
+
+def test_a_result_is_shown_at_once(done: Any, view: views.SliceView) -> None:
+    assert layers(view) == ("Flat head patient", "Flat head healthy warped")
+    assert view.composite.GetForegroundOpacity() == 0.5
+    assert done.ui.showLabelsButton.checked
+    assert "mean Dice" in done.ui.statusLabel.text
+    done.ui.fadeSlider.value = 0.2
+    assert view.composite.GetForegroundOpacity() == pytest.approx(0.2)
+
+
+def test_every_button_changes_the_picture(done: Any, view: views.SliceView) -> None:
+    ui, kept = done.ui, {"overlay": view.render()}
+    for name in ("showGridButton", "showJacobianButton", "showIntensityButton"):
+        before = view.render()
+        getattr(ui, name).click()
+        kept[name] = view.render()
+        assert np.abs(kept[name].astype(int) - before).max() > 60, name
+        getattr(ui, name).click()
+        assert np.array_equal(view.render(), before), name
+    ui.showLabelsButton.click()
+    assert not np.array_equal(view.render(), kept["overlay"])
+    sheet = views.panel([[(name.removeprefix("show").removesuffix("Button"), each) for name, each in kept.items()]])
+    views.save_png(sheet, picture_folder() / "panel-views.png")
+
+
+def test_one_map_at_a_time_and_its_legend_goes_with_it(done: Any, view: views.SliceView) -> None:
+    ui = done.ui
+    ui.showJacobianButton.click()
+    assert (layers(view)[1], visible_legends()) == ("Flat head healthy Jacobian", ["Jacobian"])
+    ui.showIntensityButton.click()
+    assert not ui.showJacobianButton.checked
+    assert (layers(view)[1], visible_legends()) == ("Flat head healthy intensity added", ["Added"])
+    ui.showOverlayButton.click()
+    assert not ui.showIntensityButton.checked
+    assert (layers(view)[1], visible_legends()) == ("Flat head healthy warped", [])
+
+
+def test_the_evolution_plays_and_pauses(done: Any, view: views.SliceView) -> None:
+    ui, sequence = done.ui, done.state.results()["evolution"]
+    frames = sequence.GetNumberOfDataNodes()
+    assert ui.evolutionSlider.maximum == frames - 1
+    ui.playButton.click()
+    assert ui.playButton.text == "Pause"
+    wait(lambda: ui.evolutionSlider.value == 2)
+    ui.playButton.click()
+    assert ui.playButton.text == "Play evolution"
+    assert display.browser_of(sequence).GetSelectedItemNumber() == ui.evolutionSlider.value
+    assert "evolution" in layers(view)[1]
+    last = ui.evolutionSlider.maximum
+    ui.evolutionSlider.value = last
+    proxy = display.browser_of(sequence).GetProxyNode(sequence)
+    shown = slicer.util.arrayFromVolume(proxy)
+    assert np.allclose(shown, slicer.util.arrayFromVolume(sequence.GetNthDataNode(int(last))))
+    ui.showOverlayButton.click()
+    assert layers(view)[1] == "Flat head healthy warped"
+
+
+def test_plot_and_table_are_selected(done: Any) -> None:
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    done.ui.showEnergyButton.click()
+    assert selection.GetActivePlotChartID() == done.state.results()["energy_chart"].GetID()
+    done.ui.showTableButton.click()
+    assert selection.GetActiveTableID() == done.state.results()["overlap"].GetID()
+
+
+def test_undo_leaves_nothing_of_what_was_shown(done: Any, view: views.SliceView) -> None:
+    ui = done.ui
+    for name in ("showGridButton", "showJacobianButton", "showIntensityButton", "playButton", "showEnergyButton"):
+        getattr(ui, name).click()
+    ui.undoButton.click()
+    left = set(contents()) - done.before
+    assert left == set()
+    assert layers(view) == ("Flat head patient", "")
+    assert not ui.resultsFrame.enabled
+    assert not any(getattr(ui, name).checked for name in ("showGridButton", "showLabelsButton", "playButton"))
+    view.render()
+
+
+def test_results_are_there_again_in_a_saved_scene(
+    done: Any, view: views.SliceView, tmp_path: Path, module: simulation.LoadedModule
+) -> None:
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert not done.ui.resultsFrame.enabled
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    assert done.ui.showJacobianButton.enabled
+    done.ui.undoButton.click()
+    names = {name for name, _ in contents().values()}
+    assert not {name for name in names if name.startswith("Flat head healthy ")} - {"Flat head healthy structures"}
+    assert "Flat head healthy" in names
+
+
+def test_a_removed_result_is_no_longer_offered(done: Any) -> None:
+    slicer.mrmlScene.RemoveNode(done.state.results()["jacobian"])
+    assert not done.ui.showJacobianButton.enabled
+    assert done.ui.showGridButton.enabled
