@@ -170,8 +170,7 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.plane = plane_of(self.fixed)
-        other = plane_of(self.moving, self.fixed) if self.plane else None
-        self.shift = other.offset - self.plane.offset if other and self.plane else 0.0
+        self.moving_plane = plane_of(self.moving, self.fixed) if self.plane else None
 
     def nodes(self) -> dict[str, Any]:
         registration = self.registration
@@ -204,7 +203,9 @@ class _Writer:
     def _transform(self, which: str) -> Any:
         back = which == "inverse"
         transform = self.registration.inverse if back else self.registration.transform
-        node = scene.transform_node(transform, self._name(which), self.plane, -self.shift if back else self.shift)
+        start, end = (self.moving_plane, self.plane) if back else (self.plane, self.moving_plane)
+        shift = end.offset - start.offset if start and end else 0.0
+        node = scene.transform_node(transform, self._name(which), start, shift)
         node.SetAttribute("RegistrationSuite.record", json.dumps(self.registration.record, default=str))
         return node
 

@@ -32,8 +32,8 @@ def transform_node(
     """A transform node whose "from parent" direction is ``transform``.
 
     An affine gives a linear node, a displacement (or a velocity, integrated on its own grid) a grid node, a chain a
-    composite of these. plane: the fixed slice of a 2D transform; shift: mm along its normal from the fixed to the
-    moving slice. node: an existing transform node to be filled.
+    composite of these. plane: the slice from which a 2D transform takes points; shift: mm along its normal to the slice
+    it takes them to. node: an existing transform node to be filled.
 
     Grids are interpolated linearly and end in zeros, so that Slicer, which repeats a grid's edge outside it, ITK, which
     takes zero, and the backend all move every point alike.
@@ -50,23 +50,25 @@ def transform_node(
 
 
 def _parts(transform: Transform) -> list[Transform]:
+    """A chain's parts in the order they are applied, however chains are nested."""
     from regsuite.transforms import Chain
 
-    return list(transform.parts) if isinstance(transform, Chain) else [transform]
+    if isinstance(transform, Chain):
+        return [part for each in transform.parts for part in _parts(each)]
+    return [transform]
 
 
 def _on_grid(part: Transform) -> Transform:
     """Affines as they are, all else as a displacement that ends in zeros."""
-    from regsuite.transforms import Affine, Chain, DisplacementField
+    from regsuite.transforms import Affine, DisplacementField, StationaryVelocity, TimeVelocity
 
     if isinstance(part, Affine):
         return part
-    if isinstance(part, Chain):
-        raise ValueError("a chain within a chain is to be flattened first")
-    if not isinstance(part, DisplacementField):
-        grid: Grid = part.grid  # type: ignore[attr-defined]
-        part = DisplacementField(grid, part.displacement(grid))
-    return _ending_in_zeros(part)
+    if isinstance(part, (StationaryVelocity, TimeVelocity)):
+        return _ending_in_zeros(part.field())
+    if isinstance(part, DisplacementField):
+        return _ending_in_zeros(part)
+    raise TypeError(f"a {type(part).__name__} cannot be put on a transform node")
 
 
 def _ending_in_zeros(field: DisplacementField) -> DisplacementField:
