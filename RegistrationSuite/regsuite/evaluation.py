@@ -1,7 +1,7 @@
 r"""How good a registration is: overlap, surface and landmark distances, regularity, inverse consistency.
 
 Conventions: distances in mm; a label that one of two images lacks has Dice 0 and no surface distance (NaN), one that
-both lack is not listed. Fields are judged at the voxels of a grid, in blocks, so that memory stays bounded.
+both lack is not listed. Fields are judged at the voxels of a grid, in blocks where that saves memory.
 
 Folding is judged by all finite differences and not by central ones, which do not see the voxel they are taken at: where
 it jumps over its neighbour, they stay as they were. Liu Y., Chen J., Wei S., Carass A., Prince J.: On Finite Difference
@@ -29,7 +29,6 @@ from regsuite.spatial import Grid, LabelImage, PointSet
 from regsuite.transforms import Transform, identity, warp_labels
 from regsuite.transforms.base import determinant
 
-_BLOCK = 1 << 18
 _SMALLEST_JACOBIAN = 1e-9
 """Determinants are raised to this before their logarithm is taken."""
 
@@ -120,11 +119,8 @@ def jacobian_statistics(
 
     mask: (*shape) bool, the voxels that count.
     """
-    values = []
-    for rows, part, inner in _blocks(grid):
-        block = transform.jacobian_determinant(part, device)[0, 0][inner]
-        values.append(block.flatten() if mask is None else block[mask[rows].to(block.device)])
-    jacobian = _filled(torch.cat(values))
+    everywhere = transform.jacobian_determinant(grid, device)[0, 0]
+    jacobian = _filled(everywhere if mask is None else everywhere[mask.to(everywhere.device)])
     logarithm = jacobian.double().clamp(min=_SMALLEST_JACOBIAN).log()
     return {
         "jacobian_min": float(jacobian.min()),
@@ -146,13 +142,13 @@ def folded_voxels(transform: Transform, grid: Grid, device: str | torch.device =
     """(*shape) bool: where any finite-difference determinant is not positive (see the head of this file)."""
     steps = torch.as_tensor(grid.affine[:-1, :-1], device=device)
     found = []
-    for _, part, inner in _blocks(grid):
+    for part, _, own in grid.blocks(halo=1):
         positions = transform.points(part.points(torch.float64, device)).movedim(-1, 0)
         for axis in range(grid.dim):
             if grid.shape[axis] == 1:  # a slice is as thick as a voxel, and moves as a whole
                 step = steps[:, axis].reshape(-1, *([1] * grid.dim))
                 positions = torch.cat([positions, positions + step], dim=1 + axis)
-        found.append(_turned(positions, grid)[tuple(slice(n) for n in part.shape)][inner])
+        found.append(_turned(positions, grid)[tuple(slice(n) for n in part.shape)][own])
     return torch.cat(found)
 
 
@@ -195,8 +191,8 @@ def inverse_consistency(
 ) -> dict[str, float]:
     """Mean and largest distance in mm of inverse(T(x)) from x, over ``grid`` or the voxels of ``mask`` (*shape)."""
     errors = []
-    for rows, part, inner in _blocks(grid):
-        x = part.points(torch.float64, device)[inner]
+    for part, rows, _ in grid.blocks():
+        x = part.points(torch.float64, device)
         x = x.reshape(-1, grid.dim) if mask is None else x[mask[rows].to(device)]
         errors.append((inverse.points(transform.points(x)) - x).norm(dim=-1).float())
     error = _filled(torch.cat(errors))
@@ -210,17 +206,6 @@ def _filled(values: Tensor) -> Tensor:
     if not values.numel():
         raise InputError("The mask for the evaluation is empty: mark a region in it, or leave it out.")
     return values
-
-
-def _blocks(grid: Grid) -> Iterator[tuple[slice, Grid, slice]]:
-    """Parts of the grid along its first axis, a voxel longer at inner ends: rows of the grid, the part, rows in it."""
-    count = grid.shape[0]
-    thick = max(1, _BLOCK * count // grid.voxel_count)
-    for start in range(0, count, thick):
-        stop = min(start + thick, count)
-        low, high = max(start - 1, 0), min(stop + 1, count)
-        part = grid.cropped([low] + [0] * (grid.dim - 1), [high - low, *grid.shape[1:]])
-        yield slice(start, stop), part, slice(start - low, stop - low)
 
 
 def field_metrics(

@@ -14,6 +14,7 @@ from backend_samples import GRIDS, affine_matrix, drawn, swirl
 from regsuite import evaluation
 from regsuite.errors import InputError
 from regsuite.spatial import Grid, LabelImage, PointSet
+from regsuite.spatial import grid as spatial_grid
 from regsuite.transforms import Affine, Chain, DisplacementField, identity
 from transform_laws import grid as grid  # the fixture
 
@@ -314,7 +315,7 @@ def test_blocks_change_nothing(grid: Grid, monkeypatch: pytest.MonkeyPatch) -> N
     field, mask = DisplacementField(grid, noise), torch.rand(grid.shape, generator=generator) > 0.5
     whole = evaluation.field_metrics(field, identity(grid.dim), grid, mask)
     assert 0 < whole["folded_fraction"] < 1
-    monkeypatch.setattr(evaluation, "_BLOCK", 1)
+    monkeypatch.setattr(spatial_grid, "BLOCK_VOXELS", 1)
     assert evaluation.field_metrics(field, identity(grid.dim), grid, mask) == pytest.approx(whole, rel=1e-5)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+BLOCK_VOXELS = 1 << 18
+"""About how many voxels are worked on at once where the work needs many numbers a voxel."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,19 @@ class Grid:
         """Extended by ``margin`` voxels at both ends of every axis."""
         return self.cropped([-m for m in margin], [n + 2 * m for n, m in zip(self.shape, margin, strict=True)])
 
+    def blocks(self, halo: int = 0) -> Iterator[Block]:
+        """Parts along the first array axis, in order, for work that would take much memory at once.
+
+        halo: how many rows of its neighbours each part has as well.
+        """
+        count = self.shape[0]
+        thick = max(1, BLOCK_VOXELS * count // self.voxel_count)
+        for start in range(0, count, thick):
+            stop = min(start + thick, count)
+            low, high = max(start - halo, 0), min(stop + halo, count)
+            part = self.cropped([low] + [0] * (self.dim - 1), [high - low, *self.shape[1:]])
+            yield Block(part, slice(low, high), slice(start - low, stop - low))
+
     def resampled(self, spacing: Sequence[float]) -> Grid:
         """The grid of about this spacing (mm per array axis) that covers the same box of voxels."""
         extent = np.asarray(self.shape) * np.asarray(self.spacing)
@@ -126,3 +143,14 @@ class Grid:
     def same_as(self, other: Grid, tolerance: float = 1e-3) -> bool:
         """Whether all corners agree within ``tolerance`` mm and the shapes are equal."""
         return self.shape == other.shape and bool(np.abs(self.corners() - other.corners()).max() <= tolerance)
+
+
+class Block(NamedTuple):
+    """A part of a grid along its first array axis.
+
+    rows: which rows of the whole grid it has; own: which of its rows are its own and not its neighbours'.
+    """
+
+    grid: Grid
+    rows: slice
+    own: slice

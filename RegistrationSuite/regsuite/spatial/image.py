@@ -51,8 +51,9 @@ class Image:
 
     def resampled(self, grid: Grid, mode: Mode = "linear", outside: Outside = "border") -> Image:
         """On another grid, without smoothing."""
-        points = grid.points(torch.float64, self.data.device)
-        return dataclasses.replace(self, data=sample(self.data, self.grid, points, mode, outside), grid=grid)
+        parts = (block.grid.points(torch.float64, self.data.device) for block in grid.blocks())
+        values = [sample(self.data, self.grid, points, mode, outside) for points in parts]
+        return dataclasses.replace(self, data=torch.cat(values, dim=2), grid=grid)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Affine(Transform):
         linear = self.matrix[:-1, :-1].to(device=device, dtype=torch.float32)
         return linear.reshape(1, self.dim, self.dim, *([1] * self.dim)).expand(-1, -1, -1, *grid.shape)
 
+    def jacobian_determinant(self, grid: Grid, device: str | torch.device = "cpu") -> Tensor:
+        value = torch.linalg.det(self.matrix[:-1, :-1]).to(device=device, dtype=torch.float32)
+        return value.expand(1, 1, *grid.shape)
+
 
 def identity(dim: int) -> Affine:
     """The transform that leaves every point where it is."""

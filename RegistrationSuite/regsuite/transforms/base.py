@@ -46,21 +46,28 @@ class Transform(ABC):
 
     def displacement(self, grid: Grid, device: str | torch.device = "cpu") -> Tensor:
         """T(x) - x in mm at every voxel of ``grid``, (1, d, *shape) float32."""
-        x = grid.points(torch.float64, device)
-        return (self.points(x) - x).movedim(-1, 0)[None].to(torch.float32)
+        parts = (block.grid.points(torch.float64, device) for block in grid.blocks())
+        moves = [(self.points(x) - x).to(torch.float32) for x in parts]
+        return torch.cat(moves).movedim(-1, 0)[None].contiguous()
 
     def jacobian_matrix(self, grid: Grid, device: str | torch.device = "cpu") -> Tensor:
         """∂T_i/∂x_j, (1, d, d, *shape), by central differences on ``grid`` (one-sided at its border)."""
-        u = self.displacement(grid, device)
-        axes = torch.as_tensor(grid.direction, dtype=u.dtype, device=u.device)
-        along = torch.stack([_difference(u, axis, grid.spacing[axis]) for axis in range(grid.dim)], dim=2)
-        world = torch.einsum("niaxyz,ja->nijxyz" if grid.dim == 3 else "niaxy,ja->nijxy", along, axes)
-        eye = torch.eye(grid.dim, dtype=u.dtype, device=u.device)
-        return world + eye.reshape(1, grid.dim, grid.dim, *([1] * grid.dim))
+        return _jacobian(self.displacement(grid, device), grid)
 
     def jacobian_determinant(self, grid: Grid, device: str | torch.device = "cpu") -> Tensor:
         """det ∂T/∂x, (1, 1, *shape): above 1 where fixed space covers more moving tissue, below 0 where it folds."""
-        return determinant(self.jacobian_matrix(grid, device))
+        u = self.displacement(grid, device)
+        parts = [determinant(_jacobian(u[:, :, rows], part))[:, :, own] for part, rows, own in grid.blocks(halo=1)]
+        return torch.cat(parts, dim=2)
+
+
+def _jacobian(u: Tensor, grid: Grid) -> Tensor:
+    """I + ∂u_i/∂x_j, (1, d, d, *shape), of a displacement (1, d, *shape) on ``grid``."""
+    axes = torch.as_tensor(grid.direction, dtype=u.dtype, device=u.device)
+    along = torch.stack([_difference(u, axis, grid.spacing[axis]) for axis in range(grid.dim)], dim=2)
+    world = torch.einsum("niaxyz,ja->nijxyz" if grid.dim == 3 else "niaxy,ja->nijxy", along, axes)
+    eye = torch.eye(grid.dim, dtype=u.dtype, device=u.device)
+    return world + eye.reshape(1, grid.dim, grid.dim, *([1] * grid.dim))
 
 
 def determinant(matrix: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from regsuite.transforms.base import Transform
 _TOLERANCE_MM = 1e-4
 _ITERATIONS = 60
 _SMALLEST_STEP = 1e-3
-_BLOCK = 1 << 18
 
 
 class DisplacementField(Transform):
@@ -31,7 +30,10 @@ class DisplacementField(Transform):
         return self.grid.dim
 
     def points(self, x: Tensor) -> Tensor:
-        return x + _at(self.data, self.grid, x).to(x.dtype)
+        return x + self._u(x)
+
+    def _u(self, x: Tensor) -> Tensor:
+        return sample(self.data, self.grid, x, outside="zeros")[0].movedim(0, -1).to(x.dtype)
 
     def displacement(self, grid: Grid, device: str | torch.device = "cpu") -> Tensor:
         if grid == self.grid:
@@ -45,38 +47,35 @@ class DisplacementField(Transform):
         minimum but zero, so this arrives however large the deformation is; where T folds the smallest |r| is kept.
         The grid holds the inverse of a field that vanishes at its border; elsewhere the part that leaves it is lost.
         """
-        matrix = self.jacobian_matrix(self.grid, self.data.device)
-        eye = torch.eye(self.dim, device=matrix.device).reshape(1, self.dim, self.dim, *([1] * self.dim))
-        gradient = (matrix - eye).flatten(1, 2)
-        y = self.grid.points(torch.float64, self.data.device).reshape(-1, self.dim)
-        v = torch.cat([self._solve(block, gradient) for block in y.split(_BLOCK)])
-        return DisplacementField(self.grid, v.T.reshape(self.data.shape).to(self.data.dtype))
+        parts = (block.grid.points(torch.float64, self.data.device) for block in self.grid.blocks())
+        v = torch.cat([self._solve(y.reshape(-1, self.dim)).to(self.data.dtype) for y in parts])
+        return DisplacementField(self.grid, v.T.reshape(self.data.shape).contiguous())
 
-    def _solve(self, y: Tensor, gradient: Tensor) -> Tensor:
-        """v (N, d) such that v + u(y + v) = 0 for points y (N, d); ``gradient``: ∂u_i/∂x_j, (1, d * d, *shape)."""
-        v = -_at(self.data, self.grid, y).to(y.dtype)
-        residual = v + _at(self.data, self.grid, y + v)
+    def _solve(self, y: Tensor) -> Tensor:
+        """v (N, d) such that v + u(y + v) = 0 for points y (N, d)."""
+        v = -self._u(y)
+        residual = v + self._u(y + v)
         error = residual.norm(dim=-1)
         scale = torch.ones_like(error)
-        eye = torch.eye(self.dim, dtype=y.dtype, device=y.device)
         for _ in range(_ITERATIONS):
             open_ = torch.nonzero((error > _TOLERANCE_MM) & (scale > _SMALLEST_STEP))[:, 0]
             if not len(open_):
                 break
-            slope = _at(gradient, self.grid, (y + v)[open_]).reshape(-1, self.dim, self.dim) + eye
-            newton = torch.linalg.solve_ex(slope, residual[open_])[0]
+            newton = torch.linalg.solve_ex(self._jacobian_at((y + v)[open_]), residual[open_])[0]
             trial = v[open_] - scale[open_, None] * newton
-            left = trial + _at(self.data, self.grid, y[open_] + trial)
+            left = trial + self._u(y[open_] + trial)
             better = left.norm(dim=-1) < error[open_]
             scale[open_] = torch.where(better, (2 * scale[open_]).clamp(max=1), scale[open_] / 2)
             done = open_[better]
             v[done], residual[done], error[done] = trial[better], left[better], left[better].norm(dim=-1)
         return v
 
+    def _jacobian_at(self, x: Tensor) -> Tensor:
+        """∂T_i/∂x_j (N, d, d) at points x (N, d), by differences over a voxel."""
+        axes = torch.as_tensor(self.grid.direction, dtype=x.dtype, device=x.device)
+        half = 0.5 * axes.T * torch.as_tensor(self.grid.spacing, dtype=x.dtype, device=x.device)[:, None]
+        along = [(self._u(x + step) - self._u(x - step)) / (2 * step.norm()) for step in half]
+        return torch.stack(along, dim=-1) @ axes.T + torch.eye(self.dim, dtype=x.dtype, device=x.device)
+
     def to(self, device: str | torch.device) -> DisplacementField:
         return DisplacementField(self.grid, self.data.to(device))
-
-
-def _at(data: Tensor, grid: Grid, x: Tensor) -> Tensor:
-    """Values (..., C) of ``data`` (1, C, *shape) at the points x (..., d), zero outside ``grid``."""
-    return sample(data, grid, x, outside="zeros")[0].movedim(0, -1)

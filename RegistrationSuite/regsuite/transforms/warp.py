@@ -12,15 +12,14 @@ from regsuite.spatial.image import Image, LabelImage, PointSet
 from regsuite.spatial.sampling import Mode, Outside, sample
 from regsuite.transforms.base import Transform
 
-_BLOCK = 1 << 18
-
 
 def warp_image(
     image: Image, transform: Transform, grid: Grid, mode: Mode = "linear", outside: Outside = "zeros"
 ) -> Image:
     """The moving ``image`` on the fixed ``grid``: moving(T(x)), resampled once."""
-    points = transform.points(grid.points(torch.float64, image.data.device))
-    return Image(sample(image.data, image.grid, points, mode, outside), grid, image.name)
+    parts = (transform.points(block.grid.points(torch.float64, image.data.device)) for block in grid.blocks())
+    values = [sample(image.data, image.grid, points, mode, outside) for points in parts]
+    return Image(torch.cat(values, dim=2), grid, image.name)
 
 
 def warp_labels(labels: LabelImage, transform: Transform, grid: Grid) -> LabelImage:
@@ -28,8 +27,8 @@ def warp_labels(labels: LabelImage, transform: Transform, grid: Grid) -> LabelIm
 
     Equal shares go to the larger label value. What comes from outside the moving image is background.
     """
-    points = transform.points(grid.points(torch.float64, labels.data.device)).reshape(-1, grid.dim)
-    values = torch.cat([_vote(labels, block) for block in points.split(_BLOCK)])
+    parts = (transform.points(block.grid.points(torch.float64, labels.data.device)) for block in grid.blocks())
+    values = torch.cat([_vote(labels, points.reshape(-1, grid.dim)) for points in parts])
     return LabelImage(values.reshape(1, 1, *grid.shape), grid, labels.names, labels.colours)
 
 
