@@ -10,7 +10,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regsuite.phantoms import TumourCase
     from regsuite.pictures import Picture
     from regsuite.registration import Registration
-    from regsuite.spatial import Image, LabelImage
+    from regsuite.spatial import LabelImage
 
 METHOD = "weighted-metamorphosis"
 SEED = 2
@@ -67,7 +67,7 @@ def demonstrate(case: TumourCase, folder: Path, device: str = "auto", **paramete
         registration.metrics |= _against_truth(registration, case)
         made = request.add(registration)
         with Gallery(given, made, _middle(case.mask)) as gallery:
-            pictures = [_error_picture(registration, case, job.inputs), gallery.picture()]
+            pictures = [_error_picture(registration, case), gallery.picture()]
             inputs = {"lesion" if role == "mask" else role: node for role, node in given.items()}
             files = run_headless.save_nodes({**inputs, **made}, draft)
         io.write_transform(draft / TRUTH, case.truth)
@@ -88,11 +88,11 @@ def _against_truth(registration: Registration, case: TumourCase) -> dict[str, fl
     }
 
 
-def _error_picture(registration: Registration, case: TumourCase, inputs: Mapping[str, Image | LabelImage]) -> Picture:
+def _error_picture(registration: Registration, case: TumourCase) -> Picture:
     from regsuite.pictures import Subject, error_map
 
-    shown = {role: inputs.get(role) for role in ("fixed", "moving", "mask", "fixed_labels", "moving_labels")}
-    return error_map(Subject(registration, **shown), case.truth, case.valid)  # type: ignore[arg-type]
+    subject = Subject(registration, case.fixed, case.moving, case.mask, case.fixed_labels, case.moving_labels)
+    return error_map(subject, case.truth, case.valid)
 
 
 def _middle(mask: LabelImage) -> Sequence[float]:
