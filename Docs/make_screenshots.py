@@ -1,0 +1,175 @@
+"""The pictures of the tutorial, into Resources/Screenshots: ``python Docs/make_screenshots.py [DEMO]``.
+
+The panel is grabbed from the simulation of Slicer's Qt widgets in Testing/Rig, the views are Slicer's own, drawn off
+screen. DEMO: the folder that ``make demo`` wrote; the pictures of the brain come from it.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SCREENSHOTS = ROOT / "Resources" / "Screenshots"
+MODULE = ROOT / "RegistrationSuite" / "TumourMetamorphosis" / "TumourMetamorphosis.py"
+sys.path.insert(0, str(ROOT / "Testing"))
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LARGEST_BYTES = 300_000
+PANEL_WIDTH = 460
+BRAIN = {"before-after": "brain-before-after", "slicer-views": "brain-views"}
+"""Pictures of the demonstration, and their names here."""
+
+
+def keep(picture: Image.Image, name: str) -> None:
+    """Saves a picture as a PNG, with a palette where it would otherwise be too large a file."""
+    picture = picture.convert("RGB")
+    for each in (picture, picture.quantize(256), picture.quantize(128), picture.quantize(64)):
+        data = io.BytesIO()
+        each.save(data, "PNG", optimize=True)
+        if data.tell() < LARGEST_BYTES:
+            break
+    else:
+        raise ValueError(f"{name} is too large a picture: {data.tell()} bytes")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    (SCREENSHOTS / f"{name}.png").write_bytes(data.getvalue())
+
+
+def brain(demo: Path) -> None:
+    """The pictures of the demonstration, at most a thousand pixels wide."""
+    for source, name in BRAIN.items():
+        with Image.open(demo / "pictures" / f"{source}.png") as picture:
+            picture.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
+            keep(picture, name)
+
+
+class Tour:
+    """The module on the simulated Slicer, with the sample TumourHead3D loaded through its sample data."""
+
+    def __init__(self) -> None:
+        from Rig import simulation
+
+        simulation.start()
+        import slicer
+
+        self.app = slicer.app
+        self.module = simulation.load_module(MODULE)
+        source = next(
+            each
+            for each in slicer.modules.sampleDataSources["Registration Suite"]
+            if each.sampleName == "TumourHead3D"
+        )
+        roles = ("fixed", "moving", "mask", "fixed_labels", "moving_labels")
+        self.nodes = dict(zip(roles, source.customDownloader(source), strict=True))
+        self.window = self.module.widgetRepresentation()
+        self.panel = self.window.self().panel
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 600) -> None:
+        """Lets events and timers run until the condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(self.panel.ui.statusLabel.text)
+            self.app.processEvents()
+            time.sleep(0.01)
+
+    def grab(self, name: str) -> None:
+        """The panel, as tall as it wants to be."""
+        window = self.window
+        window.show()
+        for _ in range(3):  # the height of wrapped texts follows from the width
+            window.resize(PANEL_WIDTH, window.layout().totalHeightForWidth(PANEL_WIDTH))
+            self.app.processEvents()
+        file = SCREENSHOTS / f"{name}.png"
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        window.grab().save(str(file))
+        with Image.open(file) as picture:
+            keep(picture, name)
+
+    def sections(self, **opened: bool) -> None:
+        """Opens and closes sections of the panel."""
+        for name, is_open in opened.items():
+            getattr(self.panel.ui, f"{name}Section").collapsed = not is_open
+
+
+def tour() -> None:
+    """The panel from its inputs to its results, and what its buttons show."""
+    walk = Tour()
+    panel, ui = walk.panel, walk.panel.ui
+    for role, node in walk.nodes.items():
+        panel.form.inputs[role].selector.setCurrentNode(node)
+    walk.grab("panel")
+    walk.sections(advanced=True, outputs=True)
+    walk.grab("panel-advanced")
+    walk.sections(advanced=False, outputs=False)
+    ui.applyButton.click()
+    walk.wait(lambda: ui.progressBar.value > 600 and ui.energyLabel.text and not ui.previewLabel.pixmap.isNull())
+    walk.sections(inputs=False, parameters=False)
+    walk.grab("panel-running")
+    walk.wait(lambda: not panel.runner.running)
+    walk.sections(log=False)
+    walk.grab("panel-results")
+    views_of(ui, panel.results.nodes, walk)
+    walk.module.close()
+
+
+def views_of(ui: Any, nodes: Mapping[str, Any], walk: Tour) -> None:
+    """Slice views and the 3D view while buttons of the panel are pressed."""
+    from RegistrationSuiteLib import display, views
+    from RegistrationSuiteLib.gallery import Gallery
+
+    with Gallery(walk.nodes, nodes, lesion_centre(walk.nodes["mask"])) as gallery:
+
+        def row(title: str, space: bool = True) -> list[tuple[str, np.ndarray]]:
+            walk.app.processEvents()
+            shown = [(title, gallery.slices[0].render()), ("", gallery.slices[1].render())]
+            return [*shown, ("", gallery.space.render())] if space else shown
+
+        for view in gallery.slices:
+            view.fit()
+        save(views.panel([row("Overlay")]), "views-overlay")
+        ui.showGridButton.click()
+        save(views.panel([row("Grid")]), "views-grid")
+        ui.showGridButton.click()
+        ui.showJacobianButton.click()
+        jacobian = row("Jacobian", space=False)
+        ui.showJacobianButton.click()
+        ui.showIntensityButton.click()
+        save(views.panel([[*jacobian, *row("Intensity", space=False)]]), "views-maps")
+        ui.showIntensityButton.click()
+        ui.evolutionSlider.value = 0
+        frames = []
+        for number in (0, 2, 4, 6, 8):
+            display.show_frame(nodes["evolution"], number)
+            frames.append((f"Frame {number}", gallery.slices[0].render()))
+        save(views.panel([frames]), "views-evolution")
+
+
+def lesion_centre(mask: Any) -> list[float]:
+    """RAS mm."""
+    return list(mask.GetSegmentCenterRAS(mask.GetSegmentation().GetNthSegmentID(0)))
+
+
+def save(picture: np.ndarray, name: str) -> None:
+    shown = Image.fromarray(picture)
+    shown.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+    keep(shown, name)
+
+
+def main() -> None:
+    """Make every picture."""
+    if len(sys.argv) > 1:
+        brain(Path(sys.argv[1]))
+    tour()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Writes the tables of the method pages from the catalog: ``python Docs/make_tables.py``.
+
+A page is named after its method. What stands between ``<!-- catalog: NAME -->`` and ``<!-- end -->`` is replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from regsuite import catalog
+from regsuite.catalog import Method, Parameter
+
+PAGES = Path(__file__).resolve().parent / "methods"
+COMMAND = "python Docs/make_tables.py"
+_BLOCK = re.compile(r"(<!-- catalog: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def written(text: str, method: Method) -> str:
+    """The page with its tables as the catalog has them now."""
+    return _BLOCK.sub(lambda found: found[1] + _TABLES[found[2]](method) + found[3], text)
+
+
+def pages() -> dict[Path, Method]:
+    """Every method's page."""
+    return {PAGES / f"{name}.md": method for name, method in catalog.methods().items()}
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _inputs(method: Method) -> str:
+    rows = [
+        (item.title, f"`{item.role}`", item.kind, "yes" if item.required else "no", item.help) for item in method.inputs
+    ]
+    return _table(("Input", "Role", "Kind", "Needed", "Meaning"), rows)
+
+
+def _outputs(method: Method) -> str:
+    rows = [(item.title, f"`{item.name}`", item.kind, item.help) for item in method.outputs]
+    return _table(("Output", "Name", "Kind", "Meaning"), rows)
+
+
+def _parameters(method: Method) -> str:
+    titles = ("Parameter", "Name", "Default", "Range", "Meaning")
+    sections = []
+    for heading, advanced in (("Basic", False), ("Advanced", True)):
+        rows = [_parameter(item) for item in method.parameters if item.advanced is advanced]
+        sections.append(f"\n{heading}:\n\n{_table(titles, rows)}")
+    return "".join(sections) + "\n"
+
+
+def _parameter(item: Parameter) -> tuple[str, ...]:
+    unit = f" {item.unit}" if item.unit else ""
+    return item.title, f"`{item.name}`", _value(item.default) + unit, _range(item) + unit, item.help
+
+
+def _range(item: Parameter) -> str:
+    if item.choices:
+        return ", ".join(item.choices)
+    if item.type == "bool":
+        return "true, false"
+    low, high = (_value(limit) for limit in (item.minimum, item.maximum))
+    return f"{low} to {high}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(_value(each) for each in value)
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _presets(method: Method) -> str:
+    rows = []
+    for item in method.presets:
+        values = ", ".join(f"`{name}={_value(value)}`" for name, value in item.values.items())
+        rows.append((item.title, f"`{item.name}`", values or "the defaults", item.help))
+    return _table(("Preset", "Name", "Values", "Meaning"), rows)
+
+
+def _summary(method: Method) -> str:
+    return f"{method.summary}\n"
+
+
+def _citation(method: Method) -> str:
+    citation = method.citation
+    return f"{citation.text}. [doi:{citation.doi}](https://doi.org/{citation.doi})\n"
+
+
+_TABLES = {
+    "summary": _summary,
+    "inputs": _inputs,
+    "parameters": _parameters,
+    "presets": _presets,
+    "outputs": _outputs,
+    "citation": _citation,
+}
+
+
+def main() -> None:
+    """Write every page anew."""
+    for page, method in pages().items():
+        page.write_text(written(page.read_text(encoding="utf-8"), method), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
