@@ -258,7 +258,8 @@ class _Writer:
         plane = plane_of(self.moving, self.fixed)
         flat = plane.flatten_grid(grid) if plane else grid
         for segment in segments_on_grid(self.moving_labels, grid):
-            mask = segment.mask.squeeze(plane.axis) if plane else segment.mask
+            mask = segment.full_mask(grid.shape)
+            mask = mask.squeeze(plane.axis) if plane else mask
             warped = warp_labels(
                 LabelImage.from_array(mask, flat), self.registration.transform, self.registration.fixed_grid
             ).array()

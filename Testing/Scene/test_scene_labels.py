@@ -9,6 +9,7 @@ import slicer
 import slicer.util
 import vtk
 from RegistrationSuiteLib import scene
+from RegistrationSuiteLib.scene.labels import overlapping, segmentation_from_segments, segments_on_grid
 from regsuite.errors import InputError
 from regsuite.spatial import LabelImage
 
@@ -161,6 +162,30 @@ def test_linear_parent_of_a_segmentation_is_honoured() -> None:
     reference = samples.add_volume(samples.VOLUMES["straight"])
     moved = scene.labels_from_node(node, reference)
     np.testing.assert_array_equal(moved.array(), np.roll(blocks(), (1, 0, 2), (0, 1, 2)))
+
+
+@pytest.mark.parametrize("shift", [(-6, 0, 0), (0, 9, 0), (4, -5, 11), (100, 0, 0), (0, -0.3, 0), (60.5, 0, 0)])
+def test_segmentation_that_leaves_the_reference_is_cut(shift: tuple[float, float, float]) -> None:
+    """Whole-voxel shifts and others, partly or wholly outside; a voxel belongs where most of it lies."""
+    node = scene.segmentation_from_labels(labels_at("straight"), "labels")
+    moved = samples.VOLUMES["straight"].copy()
+    moved[:3, 3] += shift
+    reference = samples.add_volume(moved)
+    i, j, k = np.round(shift).astype(int)
+    inner = np.pad(blocks(), 128)
+    expected = inner[128 + k :, 128 + j :, 128 + i :][:18, :22, :24]
+    np.testing.assert_array_equal(scene.labels_from_node(node, reference).array(), expected)
+
+
+def test_overlapping_segments_survive_the_round_trip() -> None:
+    reference = samples.add_volume(samples.VOLUMES["oblique"])
+    grid = scene.grid_of(reference)
+    before = list(segments_on_grid(two_overlapping(reference), grid))
+    after = list(segments_on_grid(segmentation_from_segments(before, grid, "again"), grid))
+    assert [segment.name for segment in after] == ["core", "whole"]
+    for first, second in zip(before, after, strict=True):
+        np.testing.assert_array_equal(first.full_mask(grid.shape), second.full_mask(grid.shape))
+    assert overlapping(two_overlapping(reference), grid)
 
 
 def empty_segmentation():

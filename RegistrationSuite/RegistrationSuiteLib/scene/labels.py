@@ -24,12 +24,28 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment on the lattice of the image it belongs to: ``mask`` is (*shape) bool, in array order (k, j, i)."""
+    """One segment on a 3D grid: ``mask`` (bool, array order) is the box of the grid that begins at voxel ``start``."""
 
     value: int
     name: str
     colour: Colour
     mask: np.ndarray
+    start: tuple[int, ...] = (0, 0, 0)
+
+    @property
+    def voxel_count(self) -> int:
+        """Number of voxels."""
+        return int(np.count_nonzero(self.mask))
+
+    def box_of(self, array: np.ndarray) -> np.ndarray:
+        """The part of an array on the grid that the mask covers, as a view."""
+        return array[tuple(slice(a, a + n) for a, n in zip(self.start, self.mask.shape, strict=True))]
+
+    def full_mask(self, shape: tuple[int, ...]) -> np.ndarray:
+        """(*shape) bool: the mask on the entire grid."""
+        full = np.zeros(shape, dtype=bool)
+        self.box_of(full)[...] = self.mask
+        return full
 
 
 def labels_from_node(
@@ -98,8 +114,8 @@ def _labels_from_segmentation(
     grid = grid_of(reference)
     found = list(segments_on_grid(node, grid, segments, like))
     array = np.zeros(grid.shape, dtype=np.int32)
-    for segment in sorted(found, key=lambda segment: -np.count_nonzero(segment.mask)):
-        array[segment.mask] = segment.value
+    for segment in sorted(found, key=lambda segment: -segment.voxel_count):
+        segment.box_of(array)[segment.mask] = segment.value
     names = {segment.value: segment.name for segment in found}
     colours = {segment.value: segment.colour for segment in found}
     return _flat_labels(array, grid, plane_of(reference, fixed), names, colours)
@@ -113,20 +129,21 @@ def segments_on_grid(
     ids = [each for each in segmentation.GetSegmentIDs() if segments is None or each in segments]
     if not ids:
         raise InputError(f"'{node.GetName()}' has no segments: draw or import some first.")
-    binary = _with_binary_labelmap(segmentation, grid, node)
+    layers = _Layers(node, _with_binary_labelmap(segmentation, grid, node))
     values = _values([segmentation.GetSegment(each) for each in ids], like)
     for each, value in zip(ids, values, strict=True):
         segment = segmentation.GetSegment(each)
-        mask = _mask_on_grid(node, binary.GetSegment(each), grid)
-        yield Segment(value, segment.GetName(), tuple(segment.GetColor()), mask)
+        mask, start = layers.mask_on(grid, each)
+        yield Segment(value, segment.GetName(), tuple(segment.GetColor()), mask, start)
 
 
 def overlapping(node: Any, grid: Grid) -> bool:
     """Whether two segments of a segmentation node share a voxel of the grid."""
     count = np.zeros(grid.shape, dtype=np.uint8)
     for segment in segments_on_grid(node, grid):
-        count += segment.mask
-        if count.max() > 1:
+        box = segment.box_of(count)
+        box += segment.mask
+        if box.size and box.max() > 1:
             return True
     return False
 
@@ -142,7 +159,7 @@ def _values(segments: Sequence[Any], like: LabelImage | None) -> list[int]:
 
 def _with_binary_labelmap(segmentation: Any, grid: Grid, node: Any) -> Any:
     """The segmentation itself, or a copy whose surfaces were turned into labels on the grid."""
-    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    kind = _binary_labelmap()
     if segmentation.ContainsRepresentation(kind):
         return segmentation
     copy = slicer.vtkSegmentation()
@@ -154,23 +171,69 @@ def _with_binary_labelmap(segmentation: Any, grid: Grid, node: Any) -> Any:
     return copy
 
 
-def _mask_on_grid(node: Any, segment: Any, grid: Grid) -> np.ndarray:
-    """(*shape) bool: where on the grid the segment is, by nearest voxel or by half of the voxel's share."""
+class _Layers:
+    """The binary label maps of a segmentation: images with several segments each, every segment in a box of its own."""
+
+    def __init__(self, node: Any, segmentation: Any) -> None:
+        self._node, self._segmentation = node, segmentation
+        self._boxes: dict[Any, list[Any]] = {}
+
+    def mask_on(self, grid: Grid, segment_id: str) -> tuple[np.ndarray, tuple[int, ...]]:
+        """A segment on the grid, by nearest voxel or by half of the voxel's share: its box and where that begins."""
+        segment = self._segmentation.GetSegment(segment_id)
+        image, value = segment.GetRepresentation(_binary_labelmap()), segment.GetLabelValue()
+        box = self._box(image, value)
+        if box is None:
+            return np.zeros((0, 0, 0), dtype=bool), (0, 0, 0)
+        whole = _grid_of_oriented_image(self._node, image)
+        part = whole.cropped([side.start for side in box], [side.stop - side.start for side in box])
+        mask = _array_of(image)[box] == value
+        start = grid.to_index(np.asarray(part.origin))
+        if _same_lattice(part, grid, start):
+            return _clipped(mask, np.round(start).astype(int), grid.shape)
+        return _resampled(mask, part, grid)
+
+    def _box(self, image: Any, value: int) -> Any:
+        """The slices of the image that hold the value; None where there are none."""
+        from scipy import ndimage
+
+        if image is None or min(image.GetDimensions()) < 1 or image.GetNumberOfPoints() == 0:
+            return None
+        if image not in self._boxes:
+            self._boxes[image] = ndimage.find_objects(_array_of(image).astype(np.int32))
+        boxes = self._boxes[image]
+        return boxes[value - 1] if 0 < value <= len(boxes) else None
+
+
+def _binary_labelmap() -> str:
+    return str(slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName())
+
+
+def _array_of(image: Any) -> np.ndarray:
+    return numpy_support.vtk_to_numpy(image.GetPointData().GetScalars()).reshape(image.GetDimensions()[::-1])
+
+
+def _clipped(mask: np.ndarray, start: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """The part of a mask at voxel ``start`` that lies in an array of ``shape``, and where that begins."""
+    low = np.clip(start, 0, shape)
+    high = np.clip(start + np.asarray(mask.shape), low, shape)
+    inside = mask[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
+    return inside, tuple(map(int, low))
+
+
+def _resampled(mask: np.ndarray, part: Grid, grid: Grid) -> tuple[np.ndarray, tuple[int, ...]]:
+    """A mask on ``part`` taken to the box of the grid around it."""
     from regsuite.spatial import LabelImage
     from regsuite.transforms import identity, warp_labels
 
-    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    image = segment.GetRepresentation(kind)
-    if image is None or min(image.GetDimensions()) < 1 or image.GetNumberOfPoints() == 0:
-        return np.zeros(grid.shape, dtype=bool)
-    own_grid = _grid_of_oriented_image(node, image)
-    scalars = numpy_support.vtk_to_numpy(image.GetPointData().GetScalars())
-    mask = scalars.reshape(own_grid.shape) == segment.GetLabelValue()
-    start = grid.to_index(np.asarray(own_grid.origin))
-    if _same_lattice(own_grid, grid, start):
-        return _pasted(mask, np.round(start).astype(int), grid.shape)
-    moved = warp_labels(LabelImage.from_array(mask, own_grid), identity(3), grid)
-    return np.asarray(moved.array() != 0)
+    corners = grid.to_index(part.padded((1, 1, 1)).corners())
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int), 0, grid.shape)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1, low, grid.shape)
+    start = tuple(map(int, low))
+    if np.any(high <= low):
+        return np.zeros((0, 0, 0), dtype=bool), start
+    moved = warp_labels(LabelImage.from_array(mask, part), identity(3), grid.cropped(low, high - low))
+    return moved.array() != 0, start
 
 
 def _grid_of_oriented_image(node: Any, image: Any) -> Grid:
@@ -188,17 +251,6 @@ def _same_lattice(part: Grid, whole: Grid, start: np.ndarray) -> bool:
     aligned = np.abs(end - start - (np.asarray(part.shape) - 1)).max() < 0.01
     steps = np.allclose(part.affine[:3, :3], whole.affine[:3, :3], atol=0.01 * min(whole.spacing))
     return bool(aligned and steps and np.abs(start - np.round(start)).max() < 0.01)
-
-
-def _pasted(mask: np.ndarray, start: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``mask`` at voxel ``start`` of an array of ``shape``, what falls outside cut off."""
-    whole = np.zeros(shape, dtype=bool)
-    low = np.maximum(start, 0)
-    high = np.minimum(start + np.asarray(mask.shape), shape)
-    if np.all(high > low):
-        target = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-        whole[target] = mask[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
-    return whole
 
 
 def labelmap_from_labels(labels: LabelImage, name: str, plane: Plane | None = None, node: Any = None) -> Any:
@@ -244,7 +296,9 @@ def segmentation_from_segments(segments: Sequence[Segment], grid: Grid, name: st
     """A segmentation node whose segments may overlap; grid: 3D."""
     node = _empty_segmentation(node, name, grid)
     for segment in segments:
-        _add_segment(node, segment.name, segment.colour, _oriented_image(grid, segment.mask.astype(np.uint8)), 1)
+        mask = segment.mask if segment.mask.size else np.zeros((1, 1, 1))
+        image = _oriented_image(grid.cropped(segment.start, mask.shape), mask.astype(np.uint8))
+        _add_segment(node, segment.name, segment.colour, image, 1)
     return node
 
 
@@ -255,7 +309,7 @@ def _empty_segmentation(node: Any, name: str, grid: Grid) -> Any:
     for each in segmentation.GetSegmentIDs():
         segmentation.RemoveSegment(each)
     converter = slicer.vtkSegmentationConverter
-    segmentation.SetSourceRepresentationName(converter.GetSegmentationBinaryLabelmapRepresentationName())
+    segmentation.SetSourceRepresentationName(_binary_labelmap())
     geometry = converter.SerializeImageGeometry(_oriented_image(grid))
     segmentation.SetConversionParameter(converter.GetReferenceImageGeometryParameterName(), geometry)
     node.CreateDefaultDisplayNodes()
@@ -267,7 +321,7 @@ def _add_segment(node: Any, name: str, colour: Colour, image: Any, value: int) -
     segment.SetName(name)
     segment.SetColor(*colour)
     segment.SetLabelValue(value)
-    kind = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    kind = _binary_labelmap()
     segment.AddRepresentation(kind, image)
     node.GetSegmentation().AddSegment(segment)
 
