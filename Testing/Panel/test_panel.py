@@ -120,6 +120,20 @@ def test_a_segment_is_chosen_where_there_are_several(panel: Any, nodes: dict[str
     assert panel.request().segments == {"mask": segmentation.GetSegmentIdBySegmentName("Grey matter")}
 
 
+def test_segments_drawn_later_are_offered(panel: Any, nodes: dict[str, Any]) -> None:
+    mask = panel.form.inputs["mask"]
+    choose(panel, nodes, "mask")
+    segmentation = nodes["mask"].GetSegmentation()
+    segmentation.AddEmptySegment("oedema", "Oedema")
+    assert not mask.segments.isHidden()
+    mask.segments.currentIndex = 2
+    segmentation.GetSegment("oedema").SetName("Swelling")
+    assert (mask.segments.currentText, mask.segment) == ("Swelling", "oedema")
+    segmentation.RemoveSegment("oedema")
+    assert mask.segments.isHidden()
+    assert panel.request().segments == {}
+
+
 def test_the_chosen_segment_alone_is_the_mask(panel: Any, nodes: dict[str, Any]) -> None:
     choose(panel, nodes, "fixed", "moving")
     mask = panel.form.inputs["mask"]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import slicer
 from conftest import contents, processes, wait
+from Rig import pythonqt
 
 
 def set_text(panel: Any, **texts: str) -> None:
@@ -132,6 +133,23 @@ def test_failures_are_one_sentence(stand_in_panel: Any, behaviour: str, sentence
     assert idle(panel)
     set_text(panel, behaviour="good")
     assert run(panel).startswith("Done in ")
+
+
+def test_an_error_of_the_suite_is_told_and_not_hidden(stand_in_panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from RegistrationSuiteLib import results
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("lost")
+
+    before = contents()
+    monkeypatch.setattr(results, "add_registration", fail)
+    assert run(stand_in_panel) == (
+        "The result could not be shown because of an error of the suite (RuntimeError): see the Python console."
+    )
+    assert [str(error) for error in pythonqt.slot_errors] == ["lost"]
+    pythonqt.slot_errors.clear()
+    assert idle(stand_in_panel)
+    assert contents() == before
 
 
 def test_a_graphics_card_that_is_not_there(stand_in_panel: Any) -> None:

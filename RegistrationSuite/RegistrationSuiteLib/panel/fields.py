@@ -13,6 +13,7 @@ from typing import Any
 import ctk
 import qt
 import slicer
+import slicer.util
 from regsuite.catalog import Input, Output, Parameter
 
 NODE_TYPES = {
@@ -21,6 +22,12 @@ NODE_TYPES = {
     "labels": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "points": ["vtkMRMLMarkupsFiducialNode", "vtkMRMLModelNode"],
 }
+
+SEGMENT_EVENTS = (
+    slicer.vtkSegmentation.SegmentAdded,
+    slicer.vtkSegmentation.SegmentRemoved,
+    slicer.vtkSegmentation.SegmentModified,
+)
 
 Changed = Callable[[], None]
 
@@ -227,10 +234,11 @@ def node_selector(types: list[str], empty: str, help: str) -> Any:
     return selector
 
 
-class InputField:
+class InputField(slicer.util.VTKObservationMixin):
     """The choice of one input: a node, and one of its segments where it is a segmentation with several."""
 
     def __init__(self, declared: Input, changed: Changed) -> None:
+        super().__init__()
         self.declared = declared
         self._changed = changed
         self._setting = False
@@ -263,18 +271,38 @@ class InputField:
         """Shows a choice without telling anyone."""
         self._setting = True
         self.selector.setCurrentNode(node)
+        self._follow_segments()
         self._fill_segments()
-        self.segments.currentIndex = max(0, self.segments.findData(segment)) if segment else 0
         self._setting = False
+        self._choose_segment(segment)
 
     def onNode(self, _node: Any) -> None:
         if not self._setting:
+            self._follow_segments()
             self._fill_segments()
             self._changed()
+
+    def onSegmentsChanged(self, _caller: Any, _event: Any) -> None:
+        """Segments were drawn, renamed or removed; the chosen one stays chosen."""
+        segment = self.segment
+        self._fill_segments()
+        self._choose_segment(segment)
+        self._changed()
 
     def onSegment(self, _index: int) -> None:
         if not self._setting:
             self._changed()
+
+    def _follow_segments(self) -> None:
+        self.removeObservers()
+        if self._is_choice_of_segments():
+            for event in SEGMENT_EVENTS:
+                self.addObserver(self.node, event, self.onSegmentsChanged)
+
+    def _choose_segment(self, segment: str) -> None:
+        was, self._setting = self._setting, True
+        self.segments.currentIndex = max(0, self.segments.findData(segment)) if segment else 0
+        self._setting = was
 
     def _fill_segments(self) -> None:
         was, self._setting = self._setting, True
@@ -286,10 +314,13 @@ class InputField:
         self._setting = was
 
     def _has_choice(self) -> bool:
-        return self.declared.kind == "mask" and len(self._segments()) > 1
+        return len(self._segments()) > 1
+
+    def _is_choice_of_segments(self) -> bool:
+        return self.declared.kind == "mask" and self.node is not None and self.node.IsA("vtkMRMLSegmentationNode")
 
     def _segments(self) -> list[tuple[str, str]]:
-        if self.node is None or not self.node.IsA("vtkMRMLSegmentationNode"):
+        if not self._is_choice_of_segments():
             return []
         segmentation = self.node.GetSegmentation()
         ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]

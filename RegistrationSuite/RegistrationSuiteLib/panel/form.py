@@ -107,6 +107,11 @@ class MethodForm:
         self._ui.deviceComboBox.connect("currentIndexChanged(int)", self.onMachine)
         self._ui.seedSpinBox.connect("valueChanged(int)", self.onMachine)
 
+    def close(self) -> None:
+        """Lets go of the segmentations that are followed."""
+        for field in self.inputs.values():
+            field.removeObservers()
+
     # --- reading ---
 
     @property

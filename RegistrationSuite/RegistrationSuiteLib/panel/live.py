@@ -41,6 +41,7 @@ class LiveView:
         self._ui.progressBar.format = "%p%"
         self._ui.progressBar.visible = True
         self.status("Starting the registration.")
+        self._ui.statusLabel.repaint()
 
     def end(self, sentence: str) -> None:
         """The job is over; the sentence says how."""

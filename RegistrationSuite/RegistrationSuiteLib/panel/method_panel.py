@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -62,6 +63,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         """Ends the running job and the worker, and lets go of the scene."""
         self.timer.stop()
         self.results.close()
+        self.form.close()
         self.runner.close()
         self.removeObservers()
 
@@ -158,27 +160,38 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         """Hands the job over; a sentence in the status line where that cannot be."""
         self.save_state()
         self.live.begin()
-        slicer.app.processEvents()
-        try:
+        with self._failures("The registration could not start"):
             dependencies.ensure(self.title)
             self.runner.start(self.request())
-        except (InputError, JobFailed) as error:
-            self.live.end(str(error))
-        else:
             self.ui.logSection.collapsed = False
             self.timer.start()
         self.refresh_apply()
 
-    def cancel(self) -> None:
+    @contextmanager
+    def _failures(self, what: str) -> Iterator[None]:
+        """Shows what goes wrong inside as a sentence; an error of the suite's own is passed on to the console too."""
+        try:
+            yield
+        except (InputError, JobFailed) as error:
+            self._stop(str(error))
+        except Exception as error:
+            self._stop(f"{what} because of an error of the suite ({type(error).__name__}): see the Python console.")
+            raise
+
+    def _stop(self, sentence: str) -> None:
         self.timer.stop()
-        self.runner.cancel()
-        self.live.end("Cancelled: the scene is as it was.")
+        self.live.end(sentence)
         self.refresh_apply()
+
+    def cancel(self) -> None:
+        self.runner.cancel()
+        self._stop("Cancelled: the scene is as it was.")
 
     def onPoll(self) -> None:
         """Takes the news of the running job."""
-        for message in self.runner.poll():
-            self._take(message)
+        with self._failures("The result could not be shown"):
+            for message in self.runner.poll():
+                self._take(message)
 
     def _take(self, message: Message) -> None:
         if message.kind == "progress":
@@ -193,13 +206,11 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             self._finish(message)
 
     def _finish(self, message: Message) -> None:
-        self.timer.stop()
         if message.registration is None:
-            self.live.end(message.text)
+            self._stop(message.text)
         else:
+            self._stop(summary(message.registration))
             self.results.take(self.runner)
-            self.live.end(summary(message.registration))
-        self.refresh_apply()
 
 
 def summary(registration: Registration) -> str:
