@@ -43,9 +43,9 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=CASES, scope="module")
 def make(request: pytest.FixtureRequest):
-    return CASES[request.param]
+    return cache(CASES[request.param])
 
 
 def dice(a: LabelImage, b: LabelImage, value: int) -> float:
