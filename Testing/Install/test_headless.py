@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 from extension import run_installed
 from RegistrationSuiteLib import run_headless
-from regsuite import io, phantoms
+from regsuite import catalog, io, jobs, phantoms
 
 SCRIPT = "RegistrationSuiteLib/run_headless.py"
 SETTINGS = ["--preset", "toy-2d", "--set", "iterations=2", "levels=1", "--seed", "3", "--device", "cpu"]
+PARAMETERS = {**catalog.method("lddmm").preset("toy-2d").values, "iterations": 2, "levels": 1}
 
 # What ctkAbstractPythonManager::executeFile does, with the part of Slicer that the script asks for.
 AS_SLICER = """
@@ -36,41 +38,38 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     case = phantoms.shapes_2d()
     for role, image in (("fixed", case.fixed), ("moving", case.moving)):
         io.write_image(folder / f"{role}.nii.gz", image)
-    for role, labels in (("mask", case.mask), ("moving-labels", case.moving_labels)):
-        io.write_labels(folder / f"{role}.nii.gz", labels)
-    roles = ("fixed", "moving", "mask", "moving-labels")
+    io.write_labels(folder / "moving-labels.nii.gz", case.moving_labels)
+    roles = ("fixed", "moving", "moving-labels")
     return [word for role in roles for word in (f"--{role}", str(folder / f"{role}.nii.gz"))]
 
 
+LATTICE = np.array([(x, y) for x in range(-30, 31, 10) for y in range(-30, 31, 10)], float)
+"""Points of the plane of both images, RAS mm."""
+
+
 def mapped(file: Path) -> np.ndarray:
-    """Where a transform file takes a lattice of points, within their plane."""
+    """Where a transform file, which is LPS, takes the lattice."""
     transform = sitk.ReadTransform(str(file))
-    lattice = [(float(x), float(y), 0.0) for x in range(-30, 31, 10) for y in range(-30, 31, 10)]
-    return np.array([transform.TransformPoint(point[: transform.GetDimension()])[:2] for point in lattice])
+    return np.array([transform.TransformPoint((-x, -y, 0.0)) for x, y in LATTICE]) * (-1, -1, 1)
 
 
 def test_files_scene_and_report(installed: Path, pair: list[str], tmp_path: Path) -> None:
-    """Everything is written, and the transforms are those of the command line."""
-    asked = ["weighted-metamorphosis", *pair, *SETTINGS, "--out"]
-    script = run_installed(installed, SCRIPT, *asked, str(tmp_path / "script"))
-    assert script.returncode == 0, script.stderr
-    command = run_installed(installed, "-m", "regsuite", "run", *asked, str(tmp_path / "command"))
-    assert command.returncode == 0, command.stderr
-    for name in ("transform.h5", "inverse.h5"):
-        by_script, by_command = mapped(tmp_path / "script" / name), mapped(tmp_path / "command" / name)
-        assert np.abs(by_script - by_command).max() < 1e-4
-    assert np.abs(mapped(tmp_path / "script" / "transform.h5") - mapped_by_identity()).max() > 0.1
-    report = json.loads((tmp_path / "script" / "report.json").read_text())
+    """Everything is written, and the transforms are those of the same job run in Python."""
+    finished = run_installed(installed, SCRIPT, "lddmm", *pair, *SETTINGS, "--out", str(tmp_path / "out"))
+    assert finished.returncode == 0, finished.stderr
+    inputs = {name[2:].replace("-", "_"): file for name, file in zip(pair[::2], pair[1::2], strict=True)}
+    registration = jobs.run(jobs.Job("lddmm", inputs, PARAMETERS, seed=3, device="cpu"))
+    for name, transform in (("transform.h5", registration.transform), ("inverse.h5", registration.inverse)):
+        expected = transform(torch.from_numpy(LATTICE)).numpy()
+        assert np.abs(expected - LATTICE).max() > 0.1
+        assert np.abs(mapped(tmp_path / "out" / name) - np.pad(expected, ((0, 0), (0, 1)))).max() < 1e-4
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["seed"] == 3
     assert {"transform", "inverse", "warped", "warped_labels", "scene", "report"} <= report["files"].keys()
     for file in report["files"].values():
-        assert (tmp_path / "script" / file).exists(), file
-    warped = sitk.ReadImage(str(tmp_path / "script" / "warped.nii.gz"))
+        assert (tmp_path / "out" / file).exists(), file
+    warped = sitk.ReadImage(str(tmp_path / "out" / "warped.nii.gz"))
     assert warped.GetSize() == (*sitk.ReadImage(pair[1]).GetSize(), 1)
-
-
-def mapped_by_identity() -> np.ndarray:
-    return np.array([(x, y) for x in range(-30, 31, 10) for y in range(-30, 31, 10)], float)
 
 
 @pytest.mark.parametrize(
