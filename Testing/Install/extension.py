@@ -23,11 +23,8 @@ def cmake() -> str:
 
 def configure(source: Path, build: Path) -> subprocess.CompletedProcess[str]:
     """Runs cmake on the extension. It has nothing to compile, so that no compiler is asked for."""
-    no_compiler = [
-        f"-DCMAKE_{language}_COMPILER{setting}"
-        for language in ("C", "CXX")
-        for setting in (f"={cmake()}", "_FORCED=ON")
-    ]
+    settings = (f"={cmake()}", "_FORCED=ON", "_ID_RUN=ON")  # a compiler that is neither asked nor tried
+    no_compiler = [f"-DCMAKE_{language}_COMPILER{setting}" for language in ("C", "CXX") for setting in settings]
     command = [cmake(), "-S", str(source), "-B", str(build), f"-DSlicer_DIR={STAND_IN}", *no_compiler]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
