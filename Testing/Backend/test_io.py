@@ -354,6 +354,16 @@ class TestDicom:
         with pytest.raises(InputError, match="tilted gantry"):
             io.read_image(tmp_path / "head")
 
+    def test_volume_in_one_file(self, tmp_path: Path) -> None:
+        array = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+        volume = sitk.GetImageFromArray(array)
+        volume.SetSpacing((2.0, 3.0, 4.0))
+        sitk.WriteImage(volume, str(tmp_path / "x.dcm"))
+        for path in (tmp_path / "x.dcm", tmp_path):
+            image = io.read_image(path)
+            assert np.array_equal(image.array(), array)
+            assert image.grid.spacing == (4.0, 3.0, 2.0)
+
     def test_folder_without_dicom(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         io.write_image(tmp_path / "x.nrrd", random_image(SMALL))
         with pytest.raises(InputError, match="holds no DICOM series"):

@@ -22,12 +22,13 @@ def grid_of(header: Any, name: str) -> Grid:
     """
     stored = header.GetDimension()
     dim = min(stored, 3)
-    direction = np.reshape(header.GetDirection(), (stored, stored))[:dim, :dim] * signs(dim)[:, None]
+    # Adding 0 turns -0 into 0.
+    direction = np.reshape(header.GetDirection(), (stored, stored))[:dim, :dim] * signs(dim)[:, None] + 0.0
     try:
         return Grid(
             shape=tuple(reversed(header.GetSize()[:dim])),
             spacing=tuple(reversed(header.GetSpacing()[:dim])),
-            origin=tuple(float(x) for x in np.array(header.GetOrigin()[:dim]) * signs(dim)),
+            origin=tuple(float(x) for x in np.array(header.GetOrigin()[:dim]) * signs(dim) + 0.0),
             direction=tuple(tuple(float(x) for x in row) for row in direction[:, ::-1]),
         )
     except ValueError:
