@@ -32,7 +32,7 @@ BRAIN = {"before-after": "brain-before-after", "slicer-views": "brain-views"}
 def keep(picture: Image.Image, name: str) -> None:
     """Saves a picture as a PNG, with a palette where it would otherwise be too large a file."""
     picture = picture.convert("RGB")
-    for each in (picture, picture.quantize(256), picture.quantize(128), picture.quantize(64)):
+    for each in (picture, dithered(picture, 256), dithered(picture, 128)):
         data = io.BytesIO()
         each.save(data, "PNG", optimize=True)
         if data.tell() < LARGEST_BYTES:
@@ -43,11 +43,16 @@ def keep(picture: Image.Image, name: str) -> None:
     (SCREENSHOTS / f"{name}.png").write_bytes(data.getvalue())
 
 
+def dithered(picture: Image.Image, colours: int) -> Image.Image:
+    """The picture in few colours, mixed dot by dot to look like more."""
+    return picture.quantize(palette=picture.quantize(colours), dither=Image.Dither.FLOYDSTEINBERG)
+
+
 def brain(demo: Path) -> None:
-    """The pictures of the demonstration, at most a thousand pixels wide."""
+    """The pictures of the demonstration, smaller."""
     for source, name in BRAIN.items():
         with Image.open(demo / "pictures" / f"{source}.png") as picture:
-            picture.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
+            picture.thumbnail((920, 920), Image.Resampling.LANCZOS)
             keep(picture, name)
 
 
@@ -63,9 +68,7 @@ class Tour:
         self.app = slicer.app
         self.module = simulation.load_module(MODULE)
         source = next(
-            each
-            for each in slicer.modules.sampleDataSources["Registration Suite"]
-            if each.sampleName == "TumourHead3D"
+            each for each in slicer.modules.sampleDataSources["Registration Suite"] if each.sampleName == "TumourHead3D"
         )
         roles = ("fixed", "moving", "mask", "fixed_labels", "moving_labels")
         self.nodes = dict(zip(roles, source.customDownloader(source), strict=True))

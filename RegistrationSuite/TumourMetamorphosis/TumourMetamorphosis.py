@@ -26,8 +26,8 @@ deformation; intensity is added only inside the lesion mask, where the tumour ha
 also moves segmentations, models and markups.</p>
 <p>Select the two images and the mask, and press Apply. The registration runs beside Slicer and can be cancelled.
 In the Python console: <code>TumourMetamorphosisLogic().register(fixed, moving, mask)</code>.</p>
-<p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/tumour-metamorphosis.md">Documentation
-and tutorial</a></p>
+<p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/tutorial.md">Tutorial</a>,
+<a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>
 """
 
 

@@ -18,7 +18,7 @@ WEIGHTED_METAMORPHOSIS = Citation(
 
 @dataclass(frozen=True)
 class ShootingParameters:
-    """What every method solved by geodesic shooting needs."""
+    """What all four methods need."""
 
     initial: str = parameter(
         "none",
@@ -170,7 +170,7 @@ _PRESETS = (
     Preset(
         "fast",
         "Quick look",
-        "Half the resolution, for a first impression.",
+        "Fewer scales, iterations and time steps, for a first impression.",
         {"levels": 2, "iterations": 15, "steps": 6},
     ),
     Preset(
@@ -213,7 +213,7 @@ METHODS = (
     _declare(
         "lddmm",
         "LDDMM",
-        "Large diffeomorphic deformation by geodesic shooting: for images with the same structures.",
+        "Large diffeomorphic deformation alone: for images with the same structures.",
         masked=False,
         parameters_type=ShootingParameters,
         painted=False,
