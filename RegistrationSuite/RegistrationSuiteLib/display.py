@@ -168,7 +168,8 @@ def _show_map(node: Any, fixed: Any, visible: bool, title: str) -> None:
     legend.SetVisibility(visible)
     legend.SetTitleText(title)
     legend.SetLabelFormat("%.2f" if _window(node)[1] < 10 else "%.0f")
-    legend.SetNumberOfLabels(5)
+    # Evenly spread: so many that the middle of a symmetric window, and 1 in one from 0 to 3, is among them.
+    legend.SetNumberOfLabels(4 if _window(node) == (0.0, 3.0) else 5)
     legend.SetPosition(0.97, 0.5)
     legend.SetSize(0.10, 0.42)
 

@@ -227,6 +227,16 @@ def test_jacobian_has_a_legend_with_every_colour(view: views.SliceView) -> None:
     assert not pictures.near(picture[:, :200], RED, 40).any()
 
 
+@pytest.mark.parametrize("largest", [1.2, 1.4, 1.9, 2.9, 3.9])
+def test_legend_of_the_jacobian_names_one(largest: float) -> None:
+    fixed, node = flat(0), halves(1.0, largest, "jacobian")
+    display.show_jacobian(node, fixed)
+    shown = node.GetDisplayNode()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
+    labels = np.linspace(shown.GetWindowLevelMin(), shown.GetWindowLevelMax(), legend.GetNumberOfLabels())
+    assert np.abs(labels - 1).min() < 1e-6
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [((0.95, 1.05), 1.25), ((0.6, 1.2), 2.0), ((0.9, 1.45), 1.5), ((0.1, 9.0), 4.0), ((0.9, 1.1, -0.1), 2.0)],
