@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import slicer
 import slicer.util
@@ -162,11 +163,23 @@ def test_presets_set_the_parameters_and_reset_brings_them_back(panel: Any) -> No
     assert box.currentText == method.presets[0].title
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_preset_can_be_shown_as_it_is(panel: Any, name: str) -> None:
+    choose_method(panel, name)
+    method = catalog.method(name)
+    for index, preset in enumerate(method.presets):
+        panel.ui.presetComboBox.currentIndex = index
+        panel.ui.resetButton.click()
+        assert method.check_values(panel.form.forms.texts()) == method.check_values(preset.values)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "default", "kind", "digits"),
     [
         (0.0, 50.0, 2.0, fields.SliderField, 2),
         (0.0, 1.0, 0.5, fields.SliderField, 3),
+        (0.0, 50.0, 0.125, fields.SliderField, 3),
+        (0.0, 1.0, 1e-5, fields.TextField, None),
         (1e-9, 10.0, 1e-4, fields.TextField, None),
     ],
 )
@@ -276,3 +289,53 @@ def test_an_empty_segmentation(panel: Any, nodes: dict[str, Any]) -> None:
     nodes["mask"] = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "nothing")
     choose(panel, nodes)
     assert "'nothing' has no segments" in complaint(panel)
+
+
+def _constant(nodes: dict[str, Any]) -> None:
+    slicer.util.arrayFromVolume(nodes["moving"])[:] = 3.0
+
+
+def _not_a_number(nodes: dict[str, Any]) -> None:
+    slicer.util.arrayFromVolume(nodes["fixed"])[0, 0, 0] = np.nan
+
+
+def _infinite(nodes: dict[str, Any]) -> None:
+    slicer.util.arrayFromVolume(nodes["moving"])[0, 0, 0] = np.inf
+
+
+def _apart(nodes: dict[str, Any]) -> None:
+    nodes["moving"].SetOrigin(5000.0, 0.0, 0.0)
+
+
+def _empty_mask(nodes: dict[str, Any]) -> None:
+    _set_mask(nodes, 0)
+
+
+def _full_mask(nodes: dict[str, Any]) -> None:
+    _set_mask(nodes, 1)
+
+
+def _set_mask(nodes: dict[str, Any], value: int) -> None:
+    segment = nodes["mask"].GetSegmentation().GetNthSegmentID(0)
+    array = np.full(slicer.util.arrayFromVolume(nodes["fixed"]).shape, value, dtype=np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, nodes["mask"], segment, nodes["fixed"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_constant, ("moving", "same value")),
+        (_not_a_number, ("fixed", "NaN")),
+        (_infinite, ("moving", "infinite")),
+        (_apart, ("overlap",)),
+        (_empty_mask, ("mask", "empty")),
+        (_full_mask, ("mask", "covers")),
+    ],
+    ids=lambda value: value.__name__.strip("_") if callable(value) else "",
+)
+def test_images_that_cannot_be_registered(panel: Any, spoil: Any, words: tuple[str, ...]) -> None:
+    nodes = samples.tumour_head_2d()
+    spoil(nodes)
+    choose(panel, nodes, "fixed", "moving", "mask")
+    sentence = complaint(panel)
+    assert all(word in sentence for word in words), sentence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import ctk
@@ -28,6 +29,9 @@ SEGMENT_EVENTS = (
     slicer.vtkSegmentation.SegmentRemoved,
     slicer.vtkSegmentation.SegmentModified,
 )
+
+MOST_DIGITS = 4
+"""Decimals beyond which a spin box is hard to read."""
 
 Changed = Callable[[], None]
 
@@ -113,7 +117,7 @@ class SliderField(ParameterField):
     def _make(self) -> Any:
         widget = ctk.ctkSliderWidget()
         low, high = float(self.parameter.minimum or 0.0), float(self.parameter.maximum or 0.0)
-        widget.decimals = decimals(low, high)
+        widget.decimals = max(decimals(low, high), digits(self.parameter.default))
         widget.minimum, widget.maximum = low, high
         widget.singleStep = 10.0 ** round(math.log10((high - low) / 100))
         widget.suffix = f" {self.parameter.unit}" if self.parameter.unit else ""
@@ -186,16 +190,22 @@ def parameter_field(parameter: Parameter, changed: Changed) -> ParameterField:
 
 
 def slides(parameter: Parameter) -> bool:
-    """Whether a range suits a slider: within a factor of a thousand, or from zero to at most a thousand."""
+    """Whether a slider suits: within a factor of a thousand or from zero to a thousand, and no very small default."""
     low, high = parameter.minimum, parameter.maximum
     if low is None or high is None:
         return False
-    return low * 1000 >= high if low > 0 else high - low <= 1000
+    fine = digits(parameter.default) <= MOST_DIGITS
+    return fine and (low * 1000 >= high if low > 0 else high - low <= 1000)
 
 
 def decimals(low: float, high: float) -> int:
     """Decimals that resolve a thousandth of a range."""
     return max(0, math.ceil(-math.log10((high - low) / 1000)))
+
+
+def digits(value: float) -> int:
+    """Decimals of a number as a person writes it."""
+    return max(0, -int(Decimal(number_text(value)).normalize().as_tuple().exponent))
 
 
 def describe(parameter: Parameter) -> str:

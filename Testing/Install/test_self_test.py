@@ -1,0 +1,12 @@
+"""The module's own self-test, run on the simulated Slicer from the installed tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from extension import run_installed
+
+
+def test_the_self_test_passes_where_it_was_installed(installed: Path) -> None:
+    finished = run_installed(installed, "-m", "Rig", str(installed / "TumourMetamorphosis.py"))
+    assert finished.returncode == 0, finished.stderr
