@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import locale
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import nibabel
@@ -323,6 +324,13 @@ def write_dicom(folder: Path, description: str, uid: str, places: Sequence[float
 
 class TestDicom:
     UID = "1.2.826.0.1.3680043.2.1125.7"
+
+    @pytest.fixture(autouse=True)
+    def locale_kept(self) -> Iterator[None]:
+        """GDCM's writer, which only these tests use, leaves the process in the C locale."""
+        before = locale.setlocale(locale.LC_ALL)
+        yield
+        locale.setlocale(locale.LC_ALL, before)
 
     def test_series(self, tmp_path: Path) -> None:
         write_dicom(tmp_path / "head", "T1", self.UID, [2.5 * n for n in range(SLICES)])
