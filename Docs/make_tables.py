@@ -1,19 +1,30 @@
-"""Writes the tables of the method pages from the catalog: ``python Docs/make_tables.py``.
+"""Writes the tables of the method pages from the catalog, and figures from a benchmark's output.
 
-A page is named after its method. What stands between ``<!-- catalog: NAME -->`` and ``<!-- end -->`` is replaced.
+    python Docs/make_tables.py              the method pages
+    make -s bench NAME=metamorphosis FULL=1 > bench.txt
+    python Docs/make_tables.py bench.txt    and the figures, from the JSON of the file's last line
+
+A page is named after its method. What stands between ``<!-- catalog: NAME -->`` and ``<!-- end -->`` is replaced, and
+in methods/figures.md what stands between ``<!-- figures -->`` and ``<!-- end -->``.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from regsuite import catalog
 from regsuite.catalog import Method, Parameter
 
 PAGES = Path(__file__).resolve().parent / "methods"
 COMMAND = "python Docs/make_tables.py"
+FIGURES = PAGES / "figures.md"
+_FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.DOTALL)
+_LEFT_OUT = ("platform", "load", "seconds")
 _BLOCK = re.compile(r"(<!-- catalog: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -74,7 +85,7 @@ def _range(item: Parameter) -> str:
 def _value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return ", ".join(_value(each) for each in value)
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
@@ -106,10 +117,45 @@ _TABLES = {
 }
 
 
+def with_figures(text: str, bench: Mapping[str, Any]) -> str:
+    """The page of figures with those of a benchmark's output."""
+    return _FIGURES.sub(lambda found: found[1] + _figures(bench) + found[2], text)
+
+
+def _figures(bench: Mapping[str, Any]) -> str:
+    titles = ("Figure", "Data", "Ours", "Compared with", "Its value", "Unit", "Goal", "Met")
+    lines = [_table(titles, [_figure(row) for row in bench["rows"]]), "\nMeasured with: "]
+    facts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in _flat(bench["environment"])]
+    return "".join([*lines, ", ".join(facts), ".\n"])
+
+
+def _figure(row: Mapping[str, Any]) -> tuple[str, ...]:
+    reason = row.get("skipped") or row.get("failed")
+    met = reason or {True: "yes", False: "no"}.get(row["met"], "")
+    values = (row["claim"], row["data"], row["ours"], row["peer"], row["peer_value"], row["unit"], row["goal"], met)
+    return tuple("" if value is None else _rounded(value) for value in values)
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _flat(facts: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Facts by name; those of a group one by one."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value)
+        elif value is not None and name not in _LEFT_OUT:
+            yield name, value
+
+
 def main() -> None:
     """Write every page anew."""
     for page, method in pages().items():
         page.write_text(written(page.read_text(encoding="utf-8"), method), encoding="utf-8")
+    for file in sys.argv[1:]:
+        bench = json.loads(Path(file).read_text(encoding="utf-8").splitlines()[-1])
+        FIGURES.write_text(with_figures(FIGURES.read_text(encoding="utf-8"), bench), encoding="utf-8")
 
 
 if __name__ == "__main__":

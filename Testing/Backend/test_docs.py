@@ -73,6 +73,21 @@ def test_a_changed_declaration_is_noticed(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Another one." in tables.written(text, changed)
 
 
+def test_figures_are_those_of_a_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = loaded("make_tables", DOCS / "make_tables.py", monkeypatch)
+    row = {"claim": "ventricles", "data": "demo", "ours": 0.9, "peer": "before", "peer_value": 0.5, "unit": "Dice"}
+    missing = {**row, "ours": None, "peer_value": None, "goal": "> peer", "met": None, "skipped": "no data here"}
+    rows = [{**row, "goal": "> peer", "met": True}, {**row, "goal": "", "met": None}, missing]
+    bench = {"bench": "metamorphosis", "rows": rows, "environment": {"cores": 2, "packages": {"torch": "2.13"}}}
+    page = tables.FIGURES.read_text(encoding="utf-8")
+    written = tables.with_figures(page, bench)
+    assert "| ventricles | demo | 0.9 | before | 0.5 | Dice | > peer | yes |\n" in written
+    assert "| ventricles | demo | 0.9 | before | 0.5 | Dice |  |  |\n" in written
+    assert "| ventricles | demo |  | before |  | Dice | > peer | no data here |\n" in written
+    assert "cores 2, torch 2.13." in written
+    assert "ventricles | demo" not in tables.with_figures(written, {**bench, "rows": []})
+
+
 # --- the example of the developers' page ---
 
 
