@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from regsuite import catalog, checks, memory
+from regsuite import catalog, checks, jobs, memory, phantoms
 from regsuite.errors import InputError
 from regsuite.spatial import Grid, Image, LabelImage, PointSet
 from stand_in_method import METHOD, Parameters
@@ -221,3 +221,11 @@ def test_peak_falls_after_reset() -> None:
 @pytest.mark.parametrize(("amount", "text"), [(64e6, "64 MB"), (3.54e9, "3.5 GB"), (15e12, "15000 GB")])
 def test_amounts_in_words(amount: float, text: str) -> None:
     assert memory.text_of(amount) == text
+
+
+def test_a_mask_lost_at_the_working_resolution() -> None:
+    case = phantoms.shapes_2d()
+    inputs = {"fixed": case.fixed, "moving": case.moving, "mask": case.mask}
+    for method in ("weighted-metamorphosis", "cost-function-masking"):
+        with pytest.raises(InputError, match="Nothing is left of the mask at the working resolution of 50 mm"):
+            jobs.run(jobs.Job(method, inputs, {"resolution": 50}, device="cpu"))

@@ -33,6 +33,7 @@ from regsuite.catalog.metamorphosis import (
     ShootingParameters,
     WeightedMetamorphosisParameters,
 )
+from regsuite.errors import InputError
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.solvers.bias import even_out
@@ -135,7 +136,13 @@ class _Run:
 
     def _on_working_grid(self, mask: LabelImage, pair: Pair) -> Tensor:
         binary = Image(mask.mask()[None, None].float(), mask.grid)
-        return (binary.resampled(pair.grid, outside="zeros").data > 0.5).float()
+        kept = (binary.resampled(pair.grid, outside="zeros").data > 0.5).float()
+        if not bool(kept.any()):
+            raise InputError(
+                f"Nothing is left of the mask at the working resolution of {min(pair.grid.spacing):.3g} mm: choose a "
+                "finer one, or a method without a mask."
+            )
+        return kept
 
     def _masks(self, mask: Tensor, pair: Pair, evolution: str) -> Tensor:
         """M_t of every step."""
