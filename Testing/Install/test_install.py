@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def test_a_file_listed_twice_stops_the_build(tmp_path: Path) -> None:
     configured = configure(source, tmp_path / "build")
     assert configured.returncode != 0
     assert "'regsuite/errors.py', which already has one" in " ".join(configured.stderr.split())
+
+
+def test_icon_and_screenshots_are_in_the_repository() -> None:
+    """The addresses in the extension's metadata name files of the main branch."""
+    text = (SOURCE / "CMakeLists.txt").read_text()
+    addresses = re.findall(r"https://raw\.githubusercontent\.com/[\w-]+/[\w-]+/main/([^\s\")]+)", text)
+    assert len(addresses) > 1
+    assert [name for name in addresses if not (SOURCE / name).is_file()] == []
 
 
 def test_the_folder_of_modules_holds_modules_alone(installed: Path) -> None:
