@@ -1,0 +1,111 @@
+"""One benchmark: ``make -s bench NAME=metamorphosis [FULL=1]``.
+
+The last line of standard output is one JSON object, {"bench", "rows", "environment"} (rows.py says what a row is);
+everything else goes to standard error. Every case runs in a process of its own, on the CPU, one after the other.
+
+    OMP_NUM_THREADS          threads of every case, ours and the peers' (one a core)
+    REGSUITE_DATA            folder of data sets (shared/data beside the checkout)
+    REGSUITE_ANTS_PYTHON     interpreter that has antspyx, where this one has not
+    REGSUITE_DEMETER_PYTHON  interpreter that has demeter-metamorphosis, where this one has not
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from Benchmarks.rows import Row, failed, skipped
+from Benchmarks.workshop import CaseFailed, Missing, Workshop, threads
+
+BENCHES = ("metamorphosis",)
+"""Modules of this package with ``groups(workshop, full)``."""
+
+Group = tuple[str, str, Callable[[], Sequence[Row]]]
+"""A claim, its data, and what measures its rows."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark of that name; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("name", nargs="?", default="")
+    parser.add_argument("--full", action="store_true", help="every case, not a few")
+    chosen = parser.parse_args(words)
+    if chosen.name not in BENCHES:
+        known = ", ".join(f"NAME={name}" for name in BENCHES)
+        tell(f"There is no benchmark '{chosen.name}': choose one of {known}.")
+        return 2
+    started = time.perf_counter()
+    with Workshop(tell) as workshop:
+        module = importlib.import_module(f"Benchmarks.{chosen.name}")
+        rows = collected(module.groups(workshop, chosen.full))
+    seconds = time.perf_counter() - started
+    print(
+        json.dumps({"bench": chosen.name, "rows": rows, "environment": environment(chosen.full, seconds)}), flush=True
+    )
+    return 0
+
+
+def tell(text: str) -> None:
+    """Progress, for people."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def collected(groups: Iterable[Group]) -> list[Row]:
+    """The rows of every group; one row says why where a group could not be measured."""
+    rows: list[Row] = []
+    for claim, data, measure in groups:
+        try:
+            rows += measure()
+        except Missing as missing:
+            rows.append(skipped(claim, data, str(missing)))
+        except CaseFailed as error:
+            rows.append(failed(claim, data, str(error)))
+    return rows
+
+
+def environment(full: bool, seconds: float) -> dict[str, Any]:
+    """What the figures depend on."""
+    packages = ("torch", "numpy", "scipy", "SimpleITK", "nilearn")
+    return {
+        "form": "full" if full else "quick",
+        "seconds": round(seconds, 1),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in packages},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    """The processor's model, where the system tells."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="ascii", errors="replace").splitlines() if told.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
