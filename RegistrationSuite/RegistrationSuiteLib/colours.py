@@ -18,6 +18,9 @@ FOLDED = (1.0, 0.0, 1.0)
 OURS = "RegistrationSuite.colours"
 """Attribute of the tables made here: one is changed rather than another made."""
 
+FAINT = 0.01
+"""Share of the largest value below which a value counts as none: smoothing leaves traces of 1e-9 far away."""
+
 ENTRIES = 256
 JACOBIAN_RANGES = (1.25, 1.5, 2.0, 3.0, 4.0)
 
@@ -49,11 +52,11 @@ def jacobian_range(determinants: np.ndarray) -> float:
 def colour_signed(node: Any) -> None:
     """Show a volume of signed values: black at 0, blue below, red above, over a symmetric window.
 
-    The window holds 99 % of the values that are not 0; black lets what lies below show through best.
+    The window holds 99 % of the values that count (see :data:`FAINT`); black lets what lies below show through best.
     """
-    values = slicer.util.arrayFromVolume(node)
-    changed = values[values != 0]
-    largest = float(np.percentile(np.abs(changed), 99)) if changed.size else 1.0
+    sizes = np.abs(slicer.util.arrayFromVolume(node))
+    counting = sizes[sizes > FAINT * sizes.max(initial=0)]
+    largest = float(np.percentile(counting, 99)) if counting.size else 1.0
     _show(node, diverging(np.linspace(-1, 1, ENTRIES), COLD_TO_HOT), -largest, largest)
 
 

@@ -155,7 +155,7 @@ def show_jacobian(jacobian: Any, fixed: Any, visible: bool = True) -> None:
 
 
 def show_intensity_added(added: Any, fixed: Any, visible: bool = True) -> None:
-    """The intensity added over the fixed image: white at 0, blue where it was darkened, red where brightened."""
+    """The intensity added over the fixed image: black at 0, blue where it was darkened, red where brightened."""
     if visible:
         colours.colour_signed(added)
     _show_map(added, fixed, visible, "Added")

@@ -258,6 +258,24 @@ def test_intensity_added_is_cold_below_zero_and_hot_above(view: views.SliceView)
     assert -low == pytest.approx(high)
 
 
+def test_traces_do_not_narrow_the_window_of_intensity_added() -> None:
+    """100 sizes from 2 to 101 beside many of 1e-9: the window ends at the 99th percentile of the former."""
+    values = np.full((1, 20, 50), 1e-9)
+    values.flat[:100] = np.arange(2, 102) * np.tile((1, -1), 50)
+    values.flat[100:200] = 0
+    added = flat(0)
+    slicer.util.updateVolumeFromArray(added, values)
+    colours.colour_signed(added)
+    window = added.GetDisplayNode()
+    assert (window.GetWindowLevelMin(), window.GetWindowLevelMax()) == pytest.approx((-100.01, 100.01))
+
+
+def test_nothing_added_has_a_window() -> None:
+    added = flat(0)
+    colours.colour_signed(added)
+    assert added.GetDisplayNode().GetWindowLevelMax() == 1.0
+
+
 def test_maps_change_no_value() -> None:
     made, nodes = shown()
     before = {name: slicer.util.arrayFromVolume(nodes[name]).copy() for name in ("jacobian", "intensity_added")}
