@@ -124,6 +124,18 @@ def test_evolution_plays_frame_by_frame() -> None:
     assert [nodes["evolution"].GetNthIndexValue(i) for i in range(5)] == ["0", "0.25", "0.5", "0.75", "1"]
 
 
+def test_every_run_numbers_its_nodes_alike() -> None:
+    made = scene_results.volume_scene()
+    names = {name: node.GetName() for name, node in add(made).items()}
+    before = ids()
+    second = add(made)
+    assert {name: node.GetName() for name, node in second.items()} == {key: f"{each}_1" for key, each in names.items()}
+    proxy = second["evolution_browser"].GetProxyNode(second["evolution"])
+    assert proxy.GetName() == f"{names['evolution']}_1"
+    results.remove([node for node in all_nodes() if node.GetID() not in before])
+    assert {name: node.GetName() for name, node in add(made).items()} == {k: f"{each}_1" for k, each in names.items()}
+
+
 def test_curve_is_a_table_and_a_chart() -> None:
     nodes = add(scene_results.volume_scene())
     np.testing.assert_array_equal(slicer.util.arrayFromTableColumn(nodes["energy"], "total"), [9.0, 4.0, 2.5])

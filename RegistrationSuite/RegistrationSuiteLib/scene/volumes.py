@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,4 +83,13 @@ def ijk_to_ras(grid: Grid) -> np.ndarray:
 
 def new_node(class_name: str, name: str) -> Any:
     """A new node of that class in the scene, under a name that is free."""
-    return slicer.mrmlScene.AddNewNodeByClass(class_name, slicer.mrmlScene.GenerateUniqueName(name))
+    return slicer.mrmlScene.AddNewNodeByClass(class_name, free_name(name))
+
+
+def free_name(name: str) -> str:
+    """The name, or with the smallest number after it that makes it free.
+
+    MRML's own GenerateUniqueName also counts the names of nodes that are gone, such as the frames of a sequence.
+    """
+    numbered = (f"{name}_{number}" for number in itertools.count(1))
+    return next(each for each in itertools.chain([name], numbered) if not slicer.mrmlScene.GetFirstNodeByName(each))
