@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from regsuite import catalog
 from regsuite.errors import InputError
+from regsuite.progress import Progress
 
 if TYPE_CHECKING:
     from regsuite.catalog import Input
     from regsuite.jobs import Job
-    from regsuite.progress import Progress
     from regsuite.registration import Registration
 
 
@@ -89,6 +90,41 @@ class Request:
         )
 
 
+def found_node(given: Any, use: str) -> Any:
+    """The node that was given, itself or by its ID or exact name.
+
+    use: what it is to be, for the sentence of the InputError that says that no node, or more than one, is meant.
+    """
+    if isinstance(given, slicer.vtkMRMLNode):
+        return given
+    if not isinstance(given, str):
+        kind = type(given).__name__
+        raise InputError(f"The {use} is of type {kind}: give a node of the scene, its name or its ID.")
+    found = _nodes_called(given)
+    if not found:
+        raise InputError(f"The scene has no node with the name or ID '{given}' for the {use}: load it, or correct it.")
+    if len(found) > 1:
+        known = ", ".join(node.GetID() for node in found)
+        raise InputError(f"{len(found)} nodes are called '{given}': give one of the IDs {known} for the {use}.")
+    return found[0]
+
+
+def _nodes_called(text: str) -> list[Any]:
+    """The node with that ID, or every node with that name; many nodes of MRML have the empty one."""
+    by_id = slicer.mrmlScene.GetNodeByID(text)
+    if by_id is not None:
+        return [by_id]
+    named = slicer.mrmlScene.GetNodesByName(text)
+    return [named.GetItemAsObject(index) for index in range(named.GetNumberOfItems())] if text else []
+
+
+class ConsoleLog(Progress):
+    """Shows what a run logs, and nothing else, on standard output."""
+
+    def log(self, text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+
+
 class MethodLogic:
     """Runs methods of the catalog on nodes of the scene, in place: for the console, scripts and tests."""
 
@@ -114,9 +150,11 @@ class MethodLogic:
     ) -> dict[str, Any]:
         """Register ``moving`` to ``fixed`` here and now; returns the new nodes by output name.
 
-        mask, moving_labels, fixed_labels: segmentation or label volume nodes, where the method takes them.
+        fixed, moving: scalar volume nodes; mask, moving_labels, fixed_labels: segmentation or label volume nodes, where
+        the method takes them. Every node may be given by its name or ID.
         method: the first of this logic's without a name; preset: parameters start from its values.
         segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
+        progress: is told of the run; without one, what the run logs is written to the console.
         Raises InputError or JobFailed, one sentence each; the scene is then as it was.
         """
         from regsuite import jobs
@@ -127,17 +165,21 @@ class MethodLogic:
         values = dict(catalog.method(name).preset(preset).values) if preset else {}
         request = Request(
             method=name,
-            inputs={role: node for role, node in given.items() if node is not None},
+            inputs=_found_nodes(given, "input"),
             segments=segments or {},
             parameters=values | parameters,
             seed=seed,
             device=device,
-            outputs=outputs or {},
+            outputs=_found_nodes(outputs or {}, "output"),
         )
-        return request.add(jobs.run(request.job(), progress))
+        return request.add(jobs.run(request.job(), progress or ConsoleLog()))
 
     def _known(self, method: str | None) -> str:
         name = method or self.method_names[0]
         if name not in self.method_names:
             raise InputError(f"There is no method '{name}' here: choose one of {', '.join(self.method_names)}.")
         return name
+
+
+def _found_nodes(given: Mapping[str, Any], use: str) -> dict[str, Any]:
+    return {name: found_node(node, f"{use} '{name}'") for name, node in given.items() if node is not None}

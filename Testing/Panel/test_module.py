@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import slicer
 import slicer.util
 from conftest import contents
 from RegistrationSuiteLib import samples, scene
@@ -68,3 +69,50 @@ def test_the_console_refuses_in_one_sentence(
     with pytest.raises(InputError, match=sentence):
         module.logic().register(**inputs)
     assert contents() == before
+
+
+# --- nodes by name ---
+
+
+def test_nodes_are_given_by_name_or_id(module: simulation.LoadedModule, stand_in: Any) -> None:
+    from RegistrationSuiteLib.logic import MethodLogic
+
+    nodes = samples.tumour_head_3d()
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "mine")
+    logic = MethodLogic([stand_in.NAME])
+    made = logic.register(nodes["fixed"].GetName(), nodes["moving"].GetID(), outputs={"transform": "mine"})
+    assert made["transform"] is mine
+    same = logic.register(nodes["fixed"], nodes["moving"])["transform"]
+    moved = [each.GetTransformFromParent().TransformPoint((1.0, 2.0, 3.0)) for each in (mine, same)]
+    assert moved[0] == moved[1] != (1.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "sentence"),
+    [
+        ("nobody", "no node with the name or ID 'nobody' for the input 'fixed': load it"),
+        ("", "no node with the name or ID '' for"),
+        ("twin", r"^2 nodes are called 'twin': give one of the IDs vtkMRML\w+1, vtkMRML\w+ for the input 'fixed'\.$"),
+        (np.zeros((3, 3)), "The input 'fixed' is of type ndarray: give a node of the scene, its name or its ID"),
+        (7, "is of type int: give a node"),
+    ],
+    ids=["nobody", "nothing", "twins", "array", "number"],
+)
+def test_what_is_no_node_is_refused(module: simulation.LoadedModule, fixed: Any, sentence: str) -> None:
+    for kind in ("vtkMRMLModelNode", "vtkMRMLTransformNode"):
+        slicer.mrmlScene.AddNewNodeByClass(kind, "twin")
+    nodes = samples.tumour_head_2d()
+    before = contents()
+    with pytest.raises(InputError, match=sentence):
+        module.logic().register(fixed, nodes["moving"], nodes["mask"])
+    assert contents() == before
+
+
+def test_the_console_shows_what_a_run_logs(
+    module: simulation.LoadedModule, stand_in: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from RegistrationSuiteLib.logic import MethodLogic
+
+    nodes = samples.tumour_head_3d()
+    MethodLogic([stand_in.NAME]).register(nodes["fixed"], nodes["moving"])
+    assert capsys.readouterr().out == f"{stand_in.LOGGED}\n"

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent
 NAME = "stand-in"
 SHIFT = (3.0, -2.0, 1.0)
 """mm; where the moving ball of the tests lies from the fixed one."""
+LOGGED = "One centre of mass goes onto the other."
 BEHAVIOURS = ("good", "host-memory", "gpu-memory", "error", "die", "exit", "litter", "child", "deaf")
 
 
@@ -82,6 +83,7 @@ def run(inputs: Mapping[str, Any], parameters: Parameters, context: Context) -> 
         context.progress.preview(moving.resampled(fixed.grid))
         if fraction >= 0.5:
             _behave(parameters.behaviour, context)
+    context.progress.log(LOGGED)
     transform = _shift(centre_of_mass(moving) - centre_of_mass(fixed))
     labels = inputs.get("moving_labels")
     return Registration(
