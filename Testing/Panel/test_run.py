@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -58,6 +59,34 @@ def test_a_run_to_the_end(stand_in_panel: Any) -> None:
     assert {"transform", "inverse", "warped", "jacobian", "evolution", "energy_chart"} <= set(panel.state.results())
     kept = {node: entry for node, entry in contents().items() if node in before}
     assert {node: name for node, (name, _) in kept.items()} == {node: name for node, (name, _) in before.items()}
+
+
+def test_the_log_stays_in_sight_after_the_run(stand_in_panel: Any, stand_in: Any) -> None:
+    stand_in_panel.ui.logSection.collapsed = True
+    sentence = run(stand_in_panel)
+    assert not stand_in_panel.ui.logSection.collapsed
+    assert stand_in_panel.ui.logEdit.plainText.splitlines() == [stand_in.LOGGED, sentence]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "sentence"),
+    [
+        ({}, "Done in 12 s on cpu."),
+        ({"settled": 1.0, "folded_fraction": 0.0}, "Done in 12 s on cpu, no folded voxels."),
+        ({"folded_fraction": 0.0024}, "Done in 12 s on cpu, 0.24 % folded voxels (raise the regularity)."),
+        (
+            {"dice_before": 0.5, "dice_after": 0.75, "settled": 0.0},
+            "Done in 12 s on cpu, mean Dice 0.50 before and 0.75 after, stopped at the limit of iterations (raise them "
+            "for a closer match).",
+        ),
+    ],
+    ids=["plain", "sound", "folded", "unsettled"],
+)
+def test_the_status_line_sums_up_and_advises(metrics: dict[str, float], sentence: str) -> None:
+    from RegistrationSuiteLib.panel import method_panel
+
+    done = SimpleNamespace(record={"seconds": 12.3, "device": "cpu"}, metrics=metrics)
+    assert method_panel.summary(done) == sentence
 
 
 def test_the_same_result_from_panel_and_console(stand_in_panel: Any, stand_in: Any) -> None:

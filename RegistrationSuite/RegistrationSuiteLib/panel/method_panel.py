@@ -214,11 +214,15 @@ class MethodPanel(slicer.util.VTKObservationMixin):
 
 
 def summary(registration: Registration) -> str:
-    """One sentence about a result."""
+    """One sentence about a result, with advice where it is not sound."""
     record, metrics = registration.record, registration.metrics
     words = [f"Done in {record['seconds']:.0f} s on {record['device']}"]
     if "dice_after" in metrics:
         words.append(f"mean Dice {metrics['dice_before']:.2f} before and {metrics['dice_after']:.2f} after")
-    if "folded_fraction" in metrics:
-        words.append(f"{100 * metrics['folded_fraction']:.2g} % folded voxels")
+    if metrics.get("settled") == 0:
+        words.append("stopped at the limit of iterations (raise them for a closer match)")
+    if metrics.get("folded_fraction") == 0:
+        words.append("no folded voxels")
+    elif "folded_fraction" in metrics:
+        words.append(f"{100 * metrics['folded_fraction']:.2g} % folded voxels (raise the regularity)")
     return ", ".join(words) + "."
