@@ -70,7 +70,8 @@ def _parameters(method: Method) -> str:
 
 def _parameter(item: Parameter) -> tuple[str, ...]:
     unit = f" {item.unit}" if item.unit else ""
-    return item.title, f"`{item.name}`", _value(item.default) + unit, _range(item) + unit, item.help
+    default = catalog.AUTOMATIC if item.is_automatic(item.default) else _value(item.default) + unit
+    return item.title, f"`{item.name}`", default, _range(item) + unit, item.help
 
 
 def _range(item: Parameter) -> str:

@@ -186,9 +186,10 @@ def _parameters_text(method: Method) -> str:
 
 def _default_text(item: Parameter) -> str:
     default = ",".join(f"{value:g}" for value in item.default) if item.type == "floats" else item.default
+    unit = f" {item.unit}" if item.unit else ""
     limits = [f"{limit:g}" if limit is not None else "" for limit in (item.minimum, item.maximum)]
     span = " | ".join(item.choices) or ("true | false" if item.type == "bool" else " to ".join(limits).strip())
-    return f"{default}{' ' + item.unit if item.unit else ''}  ({span})"
+    return f"{catalog.AUTOMATIC if item.is_automatic(item.default) else f'{default}{unit}'}  ({span}{unit})"
 
 
 def _register(chosen: argparse.Namespace) -> None:

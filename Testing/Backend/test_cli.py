@@ -21,6 +21,7 @@ import SimpleITK as sitk
 import torch
 from regsuite import catalog, cli, io
 from regsuite.console import ConsoleProgress
+from regsuite.errors import InputError
 from regsuite.jobs import Job, Message, WorkerClient, run
 from regsuite.spatial import Grid, Image, LabelImage, PointSet
 from regsuite.transforms import Affine
@@ -68,6 +69,27 @@ def test_list_names_every_method_with_its_paper(capsys: pytest.CaptureFixture[st
     assert cli.main(["list"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in listed)
+
+
+AUTOMATIC = {"resolution": 0.0, "kernel_widths": (0.0,), "levels": 0}
+
+
+@pytest.mark.parametrize("method", ["lddmm", "weighted-metamorphosis"])
+def test_parameters_whose_zero_is_automatic(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "--json"]) == 0
+    listed = {item["name"]: item for item in json.loads(capsys.readouterr().out)}[method]["parameters"]
+    assert {item["name"] for item in listed if item["automatic"]} == set(AUTOMATIC)
+    assert all(item["minimum"] == 0 for item in listed if item["automatic"])
+    values = catalog.method(method).check_values(dict.fromkeys(AUTOMATIC, "automatic"))
+    assert {name: getattr(values, name) for name in AUTOMATIC} == AUTOMATIC
+    assert catalog.method(method).check_values(dict.fromkeys(AUTOMATIC, "")) == values
+    with pytest.raises(InputError, match="'steps' takes a whole number, not 'automatic'"):
+        catalog.method(method).check_values({"steps": "automatic"})
+    with pytest.raises(SystemExit):
+        cli.main(["run", method, "--help"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["resolution", "automatic", "(0", "to", "50", "mm)"] in lines
+    assert ["steps", "8", "(2", "to", "200)"] in lines
 
 
 def test_list_and_help_need_no_torch() -> None:

@@ -195,6 +195,52 @@ def test_numbers_get_a_slider_where_it_resolves_them(
         assert field.widget.suffix == " mm"
 
 
+# --- automatic values ---
+
+
+def field_of(panel: Any, name: str) -> Any:
+    return next(each for each in panel.form.forms.fields if each.parameter.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "shown", "value", "given"),
+    [
+        ("resolution", fields.NumberField, "2.50 mm", 2.5, 2.5),
+        ("levels", fields.CountField, "4", 4, 4),
+    ],
+)
+def test_zero_is_shown_as_automatic(panel: Any, name: str, kind: type, shown: str, value: Any, given: float) -> None:
+    field = field_of(panel, name)
+    assert type(field) is kind
+    assert field.widget.text == "automatic"
+    assert panel.form.method.check_values(panel.form.forms.texts()) == panel.form.method.parameters_type()
+    assert "Default: automatic" in field.widget.toolTip
+    field.widget.value = given
+    assert field.widget.text == shown
+    assert field.parameter.check(field.text()) == value
+    assert panel.ui.presetComboBox.currentText == "Custom"
+    panel.ui.resetButton.click()
+    assert field.widget.text == "automatic"
+
+
+@pytest.mark.parametrize("text", ["", " ", "automatic", "Automatic", "0"])
+def test_an_empty_list_is_automatic(panel: Any, text: str) -> None:
+    field = field_of(panel, "kernel_widths")
+    assert (field.widget.text, field.widget.placeholderText) == ("", "automatic")
+    field.widget.text = "5, 10"
+    assert field.parameter.check(field.text()) == (5.0, 10.0)
+    assert panel.ui.presetComboBox.currentText == "Custom"
+    field.widget.text = text
+    assert panel.ui.presetComboBox.currentText == panel.form.method.presets[0].title
+    assert field.parameter.check(panel.request().parameters["kernel_widths"]) == (0.0,)
+
+
+def test_an_empty_number_without_automatic_is_refused(panel: Any, nodes: dict[str, Any]) -> None:
+    choose(panel, nodes)
+    field_of(panel, "regularity").widget.text = ""
+    assert "'regularity' takes a number" in complaint(panel)
+
+
 # --- state in the scene ---
 
 

@@ -15,7 +15,7 @@ import ctk
 import qt
 import slicer
 import slicer.util
-from regsuite.catalog import Input, Output, Parameter
+from regsuite.catalog import AUTOMATIC, Input, Output, Parameter
 
 NODE_TYPES = {
     "image": ["vtkMRMLScalarVolumeNode"],
@@ -95,18 +95,25 @@ class ParameterField:
 
 
 class TextField(ParameterField):
-    """Numbers whose range is open or spans many powers of ten, and lists of numbers."""
+    """Numbers whose range is open or spans many powers of ten, and lists of numbers; automatic where it is empty."""
 
     signal = "textChanged(QString)"
 
     def _make(self) -> Any:
-        return qt.QLineEdit()
+        widget = qt.QLineEdit()
+        if self.parameter.automatic:
+            widget.placeholderText = AUTOMATIC
+        return widget
 
     def _show(self, text: str) -> None:
-        self.widget.text = text
+        self.widget.text = "" if self._is_automatic(text) else text
 
     def text(self) -> str:
-        return str(self.widget.text)
+        text = str(self.widget.text)
+        return "0" if self._is_automatic(text) else text
+
+    def _is_automatic(self, text: str) -> bool:
+        return self.parameter.automatic and text.strip().lower() in ("", "0", AUTOMATIC)
 
 
 class SliderField(ParameterField):
@@ -115,7 +122,7 @@ class SliderField(ParameterField):
     signal = "valueChanged(double)"
 
     def _make(self) -> Any:
-        widget = ctk.ctkSliderWidget()
+        widget = self._empty()
         low, high = float(self.parameter.minimum or 0.0), float(self.parameter.maximum or 0.0)
         widget.decimals = max(decimals(low, high), digits(self.parameter.default))
         widget.minimum, widget.maximum = low, high
@@ -123,11 +130,23 @@ class SliderField(ParameterField):
         widget.suffix = f" {self.parameter.unit}" if self.parameter.unit else ""
         return widget
 
+    def _empty(self) -> Any:
+        return ctk.ctkSliderWidget()
+
     def _show(self, text: str) -> None:
         self.widget.value = float(text)
 
     def text(self) -> str:
         return number_text(round(self.widget.value, self.widget.decimals))
+
+
+class NumberField(SliderField):
+    """A number with a modest range whose 0 means automatic: a slider has no place for the word."""
+
+    def _empty(self) -> Any:
+        widget = qt.QDoubleSpinBox()
+        widget.specialValueText = AUTOMATIC
+        return widget
 
 
 class CountField(ParameterField):
@@ -140,6 +159,7 @@ class CountField(ParameterField):
         low, high = self.parameter.minimum, self.parameter.maximum
         widget.minimum = int(low) if low is not None else -2147483647
         widget.maximum = int(high) if high is not None else 2147483647
+        widget.specialValueText = AUTOMATIC if self.parameter.automatic else ""
         widget.suffix = f" {self.parameter.unit}" if self.parameter.unit else ""
         return widget
 
@@ -185,7 +205,8 @@ class ChoiceField(ParameterField):
 def parameter_field(parameter: Parameter, changed: Changed) -> ParameterField:
     """The field that suits a parameter's type and range."""
     kinds = {"int": CountField, "bool": SwitchField, "choice": ChoiceField, "floats": TextField}
-    kind = kinds.get(parameter.type) or (SliderField if slides(parameter) else TextField)
+    number = NumberField if parameter.automatic else SliderField
+    kind = kinds.get(parameter.type) or (number if slides(parameter) else TextField)
     return kind(parameter, changed)
 
 
@@ -210,12 +231,14 @@ def digits(value: float) -> int:
 
 def describe(parameter: Parameter) -> str:
     """What a parameter does, its unit, range, default and name."""
-    facts = [f"Default: {value_text(parameter.default)}{' ' * bool(parameter.unit)}{parameter.unit}"]
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    default = f"{value_text(parameter.default)}{unit}"
+    facts = [f"Default: {AUTOMATIC if parameter.is_automatic(parameter.default) else default}"]
     low, high = parameter.minimum, parameter.maximum
     if low is not None and high is not None:
-        facts.append(f"Range: {number_text(low)} to {number_text(high)}")
+        facts.append(f"Range: {number_text(low)} to {number_text(high)}{unit}")
     elif low is not None:
-        facts.append(f"At least {number_text(low)}")
+        facts.append(f"At least {number_text(low)}{unit}")
     facts.append(f"In the console: {parameter.name}")
     return parameter.help + "\n" + "\n".join(facts)
 

@@ -1,6 +1,7 @@
 """The declaration of every method: panel, command line, docs and jobs are made from it. Plain Python, no torch."""
 
 from regsuite.catalog.declaration import (
+    AUTOMATIC,
     Citation,
     Input,
     Method,
@@ -11,4 +12,15 @@ from regsuite.catalog.declaration import (
 )
 from regsuite.catalog.registry import method, methods
 
-__all__ = ["Citation", "Input", "Method", "Output", "Parameter", "Preset", "method", "methods", "parameter"]
+__all__ = [
+    "AUTOMATIC",
+    "Citation",
+    "Input",
+    "Method",
+    "Output",
+    "Parameter",
+    "Preset",
+    "method",
+    "methods",
+    "parameter",
+]

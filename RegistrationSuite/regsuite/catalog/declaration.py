@@ -16,6 +16,10 @@ OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table
 ParameterType = Literal["float", "int", "bool", "choice", "floats"]
 
 
+AUTOMATIC = "automatic"
+"""How a value that the method chooses is shown and may be given."""
+
+
 @dataclass(frozen=True)
 class Citation:
     """Where a method was published; ``paper`` is its short key."""
@@ -58,7 +62,10 @@ class Preset:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter as a user meets it: meaning, unit and range."""
+    """One parameter as a user meets it: meaning, unit and range.
+
+    automatic: 0, which is then the smallest value, lets the method choose one; texts may say "automatic" for it.
+    """
 
     name: str
     type: ParameterType
@@ -70,12 +77,19 @@ class Parameter:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     advanced: bool = False
+    automatic: bool = False
+
+    def is_automatic(self, value: Any) -> bool:
+        """Whether a value in this parameter's type leaves the choice to the method."""
+        return self.automatic and value in (0, (0,))
 
     def check(self, value: Any) -> Any:
-        """The value in this parameter's type; a text is read as the command line gives it.
+        """The value in this parameter's type; a text is read as the command line gives it, an empty one as automatic.
 
         Raises InputError where it is of another type or out of range.
         """
+        if self.automatic and isinstance(value, str) and value.strip().lower() in ("", AUTOMATIC):
+            value = 0
         try:
             converted = _CONVERT[self.type](value)
         except (TypeError, ValueError):
@@ -149,7 +163,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
 def parameter(default: Any, title: str, help: str, **declared: Any) -> Any:
     """A dataclass field that declares a parameter; its type follows from the default and ``choices``.
 
-    declared: unit, minimum, maximum, choices, advanced, as in :class:`Parameter`.
+    declared: unit, minimum, maximum, choices, advanced, automatic, as in :class:`Parameter`.
     """
     return field(default=default, metadata={"title": title, "help": help, **declared})
 

@@ -33,6 +33,7 @@ class ShootingParameters:
         unit="mm",
         minimum=0.0,
         maximum=50.0,
+        automatic=True,
     )
     kernel_widths: tuple[float, ...] = parameter(
         (0.0,),
@@ -42,6 +43,7 @@ class ShootingParameters:
         unit="mm",
         minimum=0.0,
         maximum=500.0,
+        automatic=True,
     )
     regularity: float = parameter(
         0.02,
