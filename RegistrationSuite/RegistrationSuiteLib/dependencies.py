@@ -20,7 +20,10 @@ from regsuite.errors import InputError
 
 TORCH = ">=2.2"
 PACKAGES = {"numpy": "numpy", "scipy": "scipy", "SimpleITK": "SimpleITK"}
-"""Module name and requirement of what the methods need beside torch. Slicer brings these."""
+"""Module name and requirement of what registrations need beside torch. Slicer brings these.
+
+MONAI is not among them: only surface distances need it, which no registration measures, and they ask for it themselves.
+"""
 
 
 def in_slicer() -> bool:
@@ -43,6 +46,11 @@ def ensure(requester: str) -> None:
         _install_torch()
     if packages:
         _install(packages, requester)
+
+
+def complete() -> bool:
+    """Whether nothing is missing; asks and installs nothing."""
+    return all(is_installed(name) for name in ("torch", *PACKAGES))
 
 
 def is_installed(name: str) -> bool:

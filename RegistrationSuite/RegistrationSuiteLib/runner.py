@@ -30,6 +30,11 @@ class JobRunner:
         """Whether a job was started and its end not yet polled."""
         return self._request is not None
 
+    def warm_up(self) -> None:
+        """Starts the worker, so that the first job finds it warm. InputError or JobFailed where that cannot be."""
+        if not self.running:
+            self._worker().start()
+
     def start(self, request: Request) -> None:
         """Converts the nodes and hands the job to the worker. InputError or JobFailed where that cannot be."""
         if self.running:
@@ -47,7 +52,7 @@ class JobRunner:
         return [self._settled(message) for message in self._client.poll()]
 
     def cancel(self) -> None:
-        """Ends the job with its process; nothing is left of it. The next one starts a new process."""
+        """Ends the job, if there is one, with the worker; nothing is left of it. The next one starts a new worker."""
         self._request = None
         if self._client is not None:
             self._client.cancel()

@@ -59,6 +59,9 @@ class TumourMetamorphosisWidget(ScriptedLoadableModuleWidget):
         self.panel = MethodPanel(self.moduleName, TITLE, METHODS)
         self.layout.addWidget(self.panel.widget)
 
+    def enter(self) -> None:
+        self.panel.warm_up()
+
     def cleanup(self) -> None:
         self.panel.close()
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import slicer
-from conftest import contents, processes, wait
+import slicer.util
+from conftest import MODULE, ROOT, contents, processes, wait
 from Rig import pythonqt
 
 
@@ -129,6 +133,97 @@ def test_undo_removes_what_the_run_added(stand_in_panel: Any) -> None:
     assert panel.state.results() == {}
     assert not panel.ui.resultsFrame.enabled
     assert run(panel).startswith("Done in ")
+
+
+# --- the worker before the first run ---
+
+
+def test_the_first_run_takes_the_worker_that_waits(stand_in_panel: Any, temporary: Path) -> None:
+    panel = stand_in_panel
+    assert processes(temporary) == []
+    panel.warm_up()
+    waiting = processes(temporary, seconds=0)
+    assert len(waiting) == 1
+    assert idle(panel)
+    panel.warm_up()
+    set_text(panel, seconds="0.3")
+    panel.ui.applyButton.click()
+    panel.warm_up()
+    wait(lambda: not panel.runner.running)
+    assert panel.ui.statusLabel.text.startswith("Done in ")
+    assert processes(temporary, seconds=0) == waiting
+
+
+def test_closing_the_scene_ends_the_worker_that_waits(stand_in_panel: Any, temporary: Path, tmp_path: Path) -> None:
+    panel = stand_in_panel
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    panel.warm_up()
+    slicer.mrmlScene.Clear(0)
+    assert processes(temporary) == []
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    assert processes(temporary, seconds=0) == []
+    panel.widget.show()
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    assert len(processes(temporary, seconds=0)) == 1
+    panel.close()
+    assert processes(temporary) == []
+
+
+def test_no_worker_waits_where_a_package_is_missing(
+    stand_in_panel: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from RegistrationSuiteLib import dependencies
+
+    for missing in ("torch", "scipy"):
+        monkeypatch.setattr(dependencies, "is_installed", lambda name, missing=missing: name != missing)
+        stand_in_panel.warm_up()
+        assert processes(temporary, seconds=0) == []
+
+
+def test_a_worker_that_does_not_start(stand_in_panel: Any) -> None:
+    from RegistrationSuiteLib.runner import JobRunner
+    from regsuite.jobs import WorkerClient
+
+    stand_in_panel.runner = JobRunner(WorkerClient("no-python"))
+    stand_in_panel.warm_up()
+    assert stand_in_panel.ui.statusLabel.text.startswith("The worker process 'no-python' does not start")
+    assert idle(stand_in_panel)
+
+
+SLICER = f"""
+import os, signal, sys
+sys.path.insert(0, {str(ROOT / "Testing")!r})
+from Rig import simulation
+simulation.start()
+module = simulation.load_module({str(MODULE)!r})
+module.enter()
+print("torch" in sys.modules, flush=True)
+if input() == "unload":
+    module.close()
+    print("unloaded", flush=True)
+    input()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("end", ["unload", "kill"])
+def test_entering_the_module_starts_a_worker_that_ends_with_it(temporary: Path, end: str) -> None:
+    """In a process of its own, which must not import torch."""
+    program = subprocess.Popen([sys.executable, "-c", SLICER], stdin=PIPE, stdout=PIPE, text=True)
+    assert program.stdin is not None
+    assert program.stdout is not None
+    assert program.stdout.readline() == "False\n"
+    (worker,) = set(processes(temporary, seconds=0)) - {program.pid}
+    assert b"regsuite.jobs.worker" in Path(f"/proc/{worker}/cmdline").read_bytes()
+    if end == "unload":
+        program.stdin.write("unload\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == "unloaded\n"
+        assert processes(temporary, seconds=0) == [program.pid]
+        assert list(temporary.iterdir()) == []
+    program.communicate("kill\n")
+    assert processes(temporary, seconds=30) == []
+    assert list(temporary.iterdir()) == []
 
 
 # --- cancelled, failed, killed ---

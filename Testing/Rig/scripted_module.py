@@ -74,6 +74,9 @@ class ScriptedLoadableModuleWidget:
     def setup(self) -> None:
         """Called once, before the panel is shown."""
 
+    def enter(self) -> None:
+        """Called when the user selects the module; Slicer looks for it and does not demand it."""
+
     def cleanup(self) -> None:
         """Called when the module is unloaded."""
 

@@ -105,9 +105,16 @@ class LoadedModule:
             self._container = qSlicerScriptedLoadableModuleWidget(getattr(self._source, self.name + "Widget"))
         return self._container
 
+    def enter(self) -> None:
+        """Shows the panel and tells it, as when the user selects the module."""
+        container = self.widgetRepresentation()
+        container.show()
+        container.self().enter()
+
     def close(self) -> None:
         """Unloads the panel."""
         if self._container is not None:
+            self._container.hide()
             self._container.self().cleanup()
             self._container = None
 

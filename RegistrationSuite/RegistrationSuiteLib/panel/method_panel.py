@@ -56,8 +56,14 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneCloses)
         self.addObserver(scene, scene.StartImportEvent, self.onSceneChanges)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneChanged)
-        self.addObserver(scene, scene.EndImportEvent, self.onSceneChanged)
+        self.addObserver(scene, scene.EndImportEvent, self.onSceneImported)
         self.addObserver(scene, scene.NodeRemovedEvent, self.onNodeRemoved)
+
+    def warm_up(self) -> None:
+        """Starts the worker while the user still chooses; where packages are missing, Apply asks for them first."""
+        if dependencies.complete():
+            with self._failures("The worker could not start"):
+                self.runner.warm_up()
 
     def close(self) -> None:
         """Ends the running job and the worker, and lets go of the scene."""
@@ -109,6 +115,8 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self._scene_changes = True
         if self.runner.running:
             self.cancel()
+        else:
+            self.runner.cancel()  # and with it the idle worker
 
     def onSceneChanges(self, _caller: Any, _event: Any) -> None:
         self._scene_changes = True
@@ -116,6 +124,12 @@ class MethodPanel(slicer.util.VTKObservationMixin):
     def onSceneChanged(self, _caller: Any, _event: Any) -> None:
         self.show_state()
         self._scene_changes = False
+
+    def onSceneImported(self, caller: Any, event: Any) -> None:
+        """What was loaded may have closed the scene before, and the worker with it."""
+        self.onSceneChanged(caller, event)
+        if self.widget.visible:
+            self.warm_up()
 
     def onNodeRemoved(self, _caller: Any, _event: Any) -> None:
         if not self._scene_changes:
