@@ -13,6 +13,7 @@ cell.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 import warnings
@@ -76,6 +77,15 @@ def _surfaces(
             warnings.simplefilter("ignore", FutureWarning)  # MONAI 1.6 calls itself in a way it has deprecated
             result[value] = float(distance(*pair, fixed.grid.spacing)) if both else math.nan
     return result
+
+
+def _check_surfaces() -> None:
+    try:
+        importlib.import_module("monai")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "Surface distances need the Python package 'monai': install it, or leave the labels out."
+        ) from error
 
 
 def _bounding_box(mask: Tensor) -> tuple[slice, ...]:
@@ -297,9 +307,12 @@ def evaluate(
     """Everything that can be said with what is given: metrics, and the tables overlap, surfaces and landmarks.
 
     grid: the fixed image's, on which fixed_labels and mask (any label counts) lie; moving labels may lie anywhere.
+    InputError where labels are given and MONAI, which measures the distance of their surfaces, is not installed.
     """
     if any(labels is not None and not _same(labels.grid, grid) for labels in (fixed_labels, mask)):
         raise InputError("The fixed labels or the mask lie on another grid than the fixed image: resample them first.")
+    if fixed_labels is not None and moving_labels is not None:
+        _check_surfaces()
     metrics = field_metrics(transform, inverse, grid, None if mask is None else mask.mask(), device)
     tables: dict[str, Table] = {}
     if fixed_labels is not None and moving_labels is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -370,6 +371,17 @@ class TestEvaluate:
         ]
         assert [row[0] for row in tables["surfaces"].rows] == ["Lateral ventricle, left", "4"]
         assert list(tables) == ["overlap", "surfaces", "landmarks"]
+
+    def test_without_monai_labels_are_refused_and_all_else_measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("monai", "monai.metrics"):
+            monkeypatch.setitem(sys.modules, name, None)
+        transform, fixed, moving = self.shifted(GRIDS["regular-3d"])
+        with pytest.raises(
+            InputError, match=r"need the Python package 'monai': install it, or leave the labels out\.$"
+        ):
+            evaluation.evaluate(transform, fixed.grid, None, fixed, moving)
+        metrics, _ = evaluation.evaluate(transform, fixed.grid, mask=fixed)
+        assert metrics["folded_fraction"] == 0
 
     def test_the_field_alone(self) -> None:
         metrics, tables = evaluation.evaluate(identity(2), GRIDS["regular-2d"])

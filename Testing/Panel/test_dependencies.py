@@ -14,6 +14,7 @@ import slicer.util
 from conftest import contents
 from RegistrationSuiteLib import dependencies, samples
 from regsuite.errors import InputError
+from Rig import simulation
 
 
 class Installer:
@@ -159,3 +160,14 @@ def test_the_worker_runs_on_slicers_python(desktop: Path, monkeypatch: pytest.Mo
 
 def test_the_worker_runs_on_this_python_outside_slicer() -> None:
     assert dependencies.worker_python() == sys.executable
+
+
+def test_a_registration_with_labels_needs_no_other_package(
+    module: simulation.LoadedModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slicer brings no MONAI, and Apply does not ask for it."""
+    for name in ("monai", "monai.metrics"):
+        monkeypatch.setitem(sys.modules, name, None)
+    nodes = samples.tumour_head_2d()
+    made = module.logic().register(**nodes, preset="fast", iterations=1)
+    assert {"warped_labels", "overlap"} <= set(made)
