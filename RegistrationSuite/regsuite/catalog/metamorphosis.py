@@ -54,7 +54,13 @@ class ShootingParameters:
         maximum=1e3,
     )
     levels: int = parameter(
-        3, "Scales", "Number of scales, each twice as coarse as the next.", minimum=1, maximum=8, advanced=True
+        0,
+        "Scales",
+        "Number of scales, each twice as coarse as the next; 0 takes as many as leave ten voxels across the image.",
+        minimum=0,
+        maximum=8,
+        advanced=True,
+        automatic=True,
     )
     iterations: int = parameter(
         30,
@@ -104,7 +110,8 @@ class ShootingParameters:
     checkpointing: str = parameter(
         "auto",
         "Save memory",
-        "Recompute the steps for the gradient instead of keeping them: several times less memory, a third more time. "
+        "Recompute steps for the gradient instead of keeping them: less memory where shooting, or where intensity is "
+        "added everywhere, for a third more time. "
         "'auto' does so where keeping them would take over half of the free memory.",
         choices=("auto", "on", "off"),
         advanced=True,
@@ -162,6 +169,7 @@ _GEOMETRIC_OUTPUTS = (
     Output("energy", "curve", "Energy", "Image difference and regularity over the iterations."),
     Output("overlap", "table", "Overlap", "Dice of each label before and after."),
 )
+_MASK_OUTPUT = Output("mask", "sequence", "Mask over time", "Where intensity may be added, step by step.")
 _INTENSITY_OUTPUTS = (
     Output("metamorphosed", "image", "Metamorphosed image", "The moving image deformed and with intensity added."),
     Output("intensity_added", "image", "Intensity added", "What was painted, signed, in the moving image's unit."),
@@ -189,7 +197,11 @@ def _declare(name: str, title: str, summary: str, masked: bool, parameters_type:
         citation=WEIGHTED_METAMORPHOSIS,
         inputs=(_FIXED, _MOVING, *([_MASK] if masked else []), _MOVING_LABELS, _FIXED_LABELS),
         parameters_type=parameters_type,
-        outputs=_GEOMETRIC_OUTPUTS + (_INTENSITY_OUTPUTS if painted else ()),
+        outputs=(
+            *_GEOMETRIC_OUTPUTS,
+            *(_INTENSITY_OUTPUTS if painted else ()),
+            *([_MASK_OUTPUT] if masked and painted else []),
+        ),
         presets=_PRESETS,
         entry=f"regsuite.methods.metamorphosis:run_{name.replace('-', '_')}",
     )

@@ -130,7 +130,7 @@ class _Run:
             self.progress.step(0.01, "evening out the brightness")
             fixed, moving = even_out(fixed, given.mask), even_out(moving, None)
         pair = make_pair(fixed, moving, initial, self.parameters.resolution, given.mask)
-        shape = " x ".join(map(str, pair.grid.shape))
+        shape = " x ".join(map(str, pair.grid.shape[::-1]))
         self.progress.log(f"Working grid {shape} at {min(pair.grid.spacing):.3g} mm; images {pair.size:.0f} mm across")
         return pair
 
@@ -157,9 +157,10 @@ class _Run:
         chosen = self.parameters
         widths = tuple(chosen.kernel_widths)
         if widths == (0.0,):
-            widths = tuple(share * pair.size for share in _WIDTHS)
+            widths = tuple(max(share * pair.size, min(pair.grid.spacing)) for share in _WIDTHS)
             text = " and ".join(f"{width:.3g}" for width in widths)
             self.progress.log(f"Smoothness widths {text} mm: 4 % and 10 % of the images' extent")
+        _check_widths(widths, pair)
         energy = Energy(chosen.regularity / (pair.size / 10) ** 2, widths, self.penalty, chosen.kernel)  # type: ignore[arg-type]
         return Settings(
             energy=energy,
@@ -187,7 +188,7 @@ class _Run:
         )
         device = given.fixed.data.device
         result.images["jacobian"] = Image(transform.jacobian_determinant(grid, device), grid, "jacobian")
-        result.sequences["evolution"] = [Image(frame * pair.unit, pair.grid) for frame in path.frames]
+        result.sequences["evolution"] = [Image(pair.dark + frame * pair.unit, pair.grid) for frame in path.frames]
         if masks is not None:
             result.sequences["mask"] = [Image(mask[None], pair.grid) for mask in masks]
         if self.penalty is not None and result.warped is not None:
@@ -195,7 +196,19 @@ class _Run:
             result.images["intensity_added"] = replace(added, name="intensity_added")
             result.images["metamorphosed"] = Image(result.warped.data + added.data, grid, "metamorphosed")
         self._measure(result, pair, solution)
+        self._warn(result)
         return result
+
+    def _warn(self, result: Registration) -> None:
+        """What a user should know of a result that is less than it could be."""
+        if not result.metrics["settled"]:
+            self.progress.log("The energy was still falling at the last iteration: more iterations may fit better.")
+        folded = result.metrics["folded_fraction"]
+        if folded > 0:
+            self.progress.log(
+                f"The deformation folds at {folded:.2%} of the voxels: raise the regularity, or see that the mask "
+                "covers all that the moving image lacks."
+            )
 
     def _measure(self, result: Registration, pair: Pair, solution: Solution) -> None:
         path = solution.path
@@ -210,6 +223,16 @@ class _Run:
             metrics, table = evaluation.overlap_change(before, result.warped_labels, self.given.fixed_labels)
             result.metrics |= metrics
             result.tables["overlap"] = table
+
+
+def _check_widths(widths: tuple[float, ...], pair: Pair) -> None:
+    """A kernel narrower than half a voxel does not smooth."""
+    finest = min(pair.grid.spacing)
+    if min(widths) < 0.5 * finest:
+        raise InputError(
+            f"Parameter 'kernel_widths' holds {min(widths):g} mm, less than half the working voxel of {finest:.3g} mm: "
+            "give wider ones, or 0 alone for automatic ones."
+        )
 
 
 def is_identity(pair: Pair) -> bool:

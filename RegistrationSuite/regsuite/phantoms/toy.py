@@ -19,14 +19,15 @@ _FIXED_OVALS = (
     (150, 98, 22, 9), (92, 167, 9, 22), (212, 176, 9, 22), (150, 246, 22, 9),
     (150, 20, 34, 6), (20, 150, 6, 34), (280, 150, 6, 34), (150, 280, 34, 6),
 )  # fmt: skip
-_MOVING_TRIANGLE, _FIXED_TRIANGLE = 22.0, 70.0
+_MOVING_TRIANGLE, _FIXED_TRIANGLE = 10.0, 70.0
+_CORE_RADIUS, _CORE_LEVEL = 22.0, 0.3
 _OVAL_LEVEL = 0.5
 # A little below a half: the triangle's base runs through voxel centres, where rounding would decide.
 _INSIDE = 0.499
 
 
 def toy_triangle(size: int = 300) -> Case:
-    """Moving: a small triangle among four grey ovals and four more at the border; fixed: a large one.
+    """Moving: a seed of a triangle among four grey ovals, four more at the border; fixed: a large one with a dark core.
 
     The bottom and the left inner oval of the moving image lie where the fixed image has its triangle, and the border
     ovals of the two images do not overlap, as in the paper. Voxels are 1 mm; ``size`` scales the drawing. Labels 1 to 4
@@ -34,19 +35,20 @@ def toy_triangle(size: int = 300) -> Case:
     """
     # Columns run from right to left, so that radiological views show the drawing as it is in the paper.
     grid = Grid.from_affine((size, size), np.array([[0.0, -1.0, size - 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
-    fixed, fixed_labels, triangle = _drawn(grid, size / 300, _FIXED_OVALS, _FIXED_TRIANGLE, "Grown")
-    moving, moving_labels, _ = _drawn(grid, size / 300, _MOVING_OVALS, _MOVING_TRIANGLE, "Before")
+    fixed, fixed_labels, triangle = _drawn(grid, size / 300, _FIXED_OVALS, _FIXED_TRIANGLE, _CORE_RADIUS, "Grown")
+    moving, moving_labels, _ = _drawn(grid, size / 300, _MOVING_OVALS, _MOVING_TRIANGLE, 0.0, "Before")
     mask = LabelImage.from_array(triangle > _INSIDE, grid, {1: "Triangle"}, {1: (0.90, 0.25, 0.20)})
     return Case(fixed, moving, mask, fixed_labels, moving_labels)
 
 
 def _drawn(
-    grid: Grid, scale: float, ovals: Sequence[tuple[float, ...]], circumradius: float, name: str
+    grid: Grid, scale: float, ovals: Sequence[tuple[float, ...]], circumradius: float, core: float, name: str
 ) -> tuple[Image, LabelImage, np.ndarray]:
     """Image, oval labels, share of the triangle."""
     y, x = np.indices(grid.shape) / scale
     triangle = _soft(_triangle_distance(x - 150, y - 150, circumradius) * scale)
-    image, labels = triangle.copy(), np.zeros(grid.shape, dtype=np.int32)
+    hole = _soft((np.hypot(x - 150, y - 150) - core) * scale) if core else np.zeros(grid.shape)
+    image, labels = triangle * (1 - hole) + _CORE_LEVEL * hole, np.zeros(grid.shape, dtype=np.int32)
     for value, (centre_x, centre_y, a, b) in enumerate(ovals, start=1):
         oval = _soft(_oval_distance(x - centre_x, y - centre_y, a, b) * scale)
         image = np.maximum(image, _OVAL_LEVEL * oval)

@@ -31,7 +31,10 @@ def soft_mask(mask: Tensor, grid: Grid) -> Tensor:
 
 
 def growing_masks(mask: Tensor, grid: Grid, steps: int, progress: Progress) -> Tensor:
-    """M_t at the end of every step, (steps, 1, *shape) in 0..1: a ball that grows to the binary mask (1, 1, *shape)."""
+    """M_t of every step, (steps, 1, *shape) in 0..1: a ball that grows to the binary mask (1, 1, *shape).
+
+    Each is the mask at the start of its step, the last one the whole mask, so that nothing of it stays out of reach.
+    """
     centre, radius = _deepest(mask[0, 0].cpu().numpy() > 0.5, grid)
     small = _around(mask, grid, radius)
     points = small.points(torch.float32, mask.device)
@@ -41,7 +44,7 @@ def growing_masks(mask: Tensor, grid: Grid, steps: int, progress: Progress) -> T
     end = soft_mask(sample(mask, grid, points, outside="zeros"), small)
     frames = _grow(ball, end, small, radius, steps, progress)
     everywhere = grid.points(torch.float32, mask.device)
-    masks = torch.cat([sample(frame, small, everywhere, outside="zeros") for frame in frames[1:-1]])
+    masks = torch.cat([sample(frame, small, everywhere, outside="zeros") for frame in frames[: steps - 1]])
     return torch.cat([masks, soft_mask(mask, grid)]).clamp(0, 1)
 
 
@@ -69,6 +72,7 @@ def _grow(ball: Tensor, end: Tensor, grid: Grid, radius: float, steps: int, prog
         weight=torch.ones_like(end),
         grid=grid,
         initial=identity(grid.dim),
+        dark=0.0,
         unit=1.0,
         size=2 * radius,
         margin=2 * min(grid.spacing),

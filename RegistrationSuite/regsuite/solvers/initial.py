@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
 
 _SHRINK = (4, 2, 1)
 _SHORTEST_AXIS = 24
-_SAMPLES = 20000
+_SAMPLES = 50000
+_BINS = 32
+_ITERATIONS = 100
+_SMALL = 24
+"""Voxels across the images on which turns are tried."""
+_TURNS = tuple(np.deg2rad((-24.0, -12.0, 0.0, 12.0, 24.0)).tolist())
 
 
 def align(
@@ -31,18 +38,26 @@ def align(
     if kind == "none":
         return identity(fixed.grid.dim)
     progress.step(0.0, f"{kind} alignment")
-    target, source = (
-        _volume(fixed.data[0, 0].cpu().numpy(), fixed.grid),
-        _volume(moving.data[0, 0].cpu().numpy(), moving.grid),
-    )
+    target, source = _image(fixed), _image(moving)
     mask = None if ignore is None else _volume((~ignore.mask()).cpu().numpy().astype(np.uint8), ignore.grid)
-    found = _search(target, source, _rigid(target, source), mask, seed)
-    if kind == "affine":
-        found = _search(target, source, _affine(found), mask, seed)
+    try:
+        found = _search(target, source, _rigid(target, source), mask, seed)
+        if kind == "affine":
+            found = _search(target, source, _affine(found), mask, seed)
+    except RuntimeError as error:
+        raise InputError(
+            "The images could not be aligned to start from: too little of them overlaps; "
+            "bring them near each other by hand and set the initial alignment to 'none'."
+        ) from error
     result = Affine(_matrix(found))
-    shift = float((result.points(torch.as_tensor(fixed.grid.centre)) - torch.as_tensor(fixed.grid.centre)).norm())
+    centre = torch.as_tensor(fixed.grid.centre)
+    shift = float((result.points(centre) - centre).norm())
     progress.log(f"Initial {kind} alignment moves the image centre by {shift:.1f} mm")
     return result
+
+
+def _image(image: Image) -> sitk.Image:
+    return _volume(image.data[0, 0].cpu().numpy().astype(np.float32), image.grid)
 
 
 def _volume(array: np.ndarray, grid: Grid) -> sitk.Image:
@@ -57,11 +72,38 @@ def _volume(array: np.ndarray, grid: Grid) -> sitk.Image:
 
 
 def _rigid(fixed: sitk.Image, moving: sitk.Image) -> Any:
+    """Centres of mass together, and the turn about them, of a coarse set, that looks best on small images."""
     import SimpleITK as sitk
 
     start = sitk.Euler2DTransform() if fixed.GetDimension() == 2 else sitk.Euler3DTransform()
-    by_moments = sitk.CenteredTransformInitializerFilter.MOMENTS
-    return type(start)(sitk.CenteredTransformInitializer(fixed, moving, start, by_moments))
+    kind, by_moments = type(start), sitk.CenteredTransformInitializerFilter.MOMENTS
+    start = kind(sitk.CenteredTransformInitializer(fixed, moving, start, by_moments))
+    metric = sitk.ImageRegistrationMethod()
+    metric.SetMetricAsMattesMutualInformation(_BINS)
+    metric.SetInterpolator(sitk.sitkLinear)
+    small = [_shrunk(fixed), _shrunk(moving)]
+
+    def value(turn: Sequence[float]) -> float:
+        metric.SetInitialTransform(_turned(start, turn))
+        return float(metric.MetricEvaluate(*small))
+
+    turns = itertools.product(_TURNS, repeat=1 if fixed.GetDimension() == 2 else 3)
+    return _turned(start, min(turns, key=value))
+
+
+def _shrunk(image: sitk.Image) -> sitk.Image:
+    import SimpleITK as sitk
+
+    factors = [max(1, n // _SMALL) for n in image.GetSize()]
+    widths = [max(0.5 * factor * h, 1e-3) for factor, h in zip(factors, image.GetSpacing(), strict=True)]
+    return sitk.Shrink(sitk.SmoothingRecursiveGaussian(image, widths) if max(factors) > 1 else image, factors)
+
+
+def _turned(start: Any, turn: Sequence[float]) -> Any:
+    """The start turned by angles (rad) about its centre."""
+    turned = type(start)(start)
+    turned.SetParameters([*turn, *start.GetParameters()[len(turn) :]])
+    return turned
 
 
 def _affine(rigid: Any) -> Any:
@@ -79,25 +121,20 @@ def _search(fixed: sitk.Image, moving: sitk.Image, start: Any, mask: sitk.Image 
     import SimpleITK as sitk
 
     registration = sitk.ImageRegistrationMethod()
-    registration.SetMetricAsMattesMutualInformation(32)
+    registration.SetMetricAsMattesMutualInformation(_BINS)
     registration.SetMetricSamplingStrategy(registration.RANDOM)
     registration.SetMetricSamplingPercentage(min(1.0, _SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
     if mask is not None:
         registration.SetMetricFixedMask(mask)
     registration.SetInterpolator(sitk.sitkLinear)
-    registration.SetOptimizerAsRegularStepGradientDescent(2.0, 1e-3, 200, 0.6)
+    registration.SetOptimizerAsConjugateGradientLineSearch(1.0, _ITERATIONS, 1e-6, 5)
     registration.SetOptimizerScalesFromPhysicalShift()
     shrink = [factor for factor in _SHRINK if factor == 1 or min(fixed.GetSize()) / factor >= _SHORTEST_AXIS]
     registration.SetShrinkFactorsPerLevel(shrink)
-    registration.SetSmoothingSigmasPerLevel([0.5 * (factor - 1) for factor in shrink])
+    registration.SetSmoothingSigmasPerLevel([float(factor) for factor in shrink])
+    registration.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
     registration.SetInitialTransform(start, inPlace=True)
-    try:
-        registration.Execute(sitk.Cast(fixed, sitk.sitkFloat32), sitk.Cast(moving, sitk.sitkFloat32))
-    except RuntimeError as error:
-        raise InputError(
-            "The images could not be aligned to start from: too little of them overlaps; "
-            "bring them near each other by hand and set the initial alignment to 'none'."
-        ) from error
+    registration.Execute(fixed, moving)
     return start
 
 

@@ -18,17 +18,19 @@ from regsuite.spatial import Grid, Image
 
 _MODELS: dict[str, type[Metamorphosis]] = {"path": Relaxation, "shooting": Shooting}
 _FIRST_STEP = {"path": 0.1, "shooting": 1.0}
-_BYTES_PER_STEP = 160
-"""Kept for the gradient, for every voxel and step."""
+_BYTES_PER_STEP = {"path": 60, "shooting": 160}
+"""Kept for the gradient, for every voxel and step, of what checkpointing can recompute."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a metamorphosis is solved; evaluations: at most so many on a scale, half of them on the finest of several."""
+    """How a metamorphosis is solved; evaluations: at most so many on a scale, half of them on the
+    finest of several; levels: of the pyramid, 0 for as many as the grid allows.
+    """
 
     energy: Energy
     steps: int = 8
-    levels: int = 3
+    levels: int = 0
     evaluations: int = 30
     formulation: str = "path"
     optimiser: Optimiser = "lbfgs"
@@ -109,7 +111,7 @@ def _checkpointed(pair: Pair, settings: Settings) -> bool:
     """Whether steps are recomputed: as asked for, or where keeping them would take over half of the free memory."""
     if settings.checkpointing != "auto":
         return settings.checkpointing == "on"
-    needed = pair.grid.voxel_count * settings.steps * _BYTES_PER_STEP
+    needed = pair.grid.voxel_count * settings.steps * _BYTES_PER_STEP[settings.formulation]
     if pair.fixed.device.type == "cuda":
         return needed > 0.5 * torch.cuda.mem_get_info(pair.fixed.device)[0]
     free = available_memory()

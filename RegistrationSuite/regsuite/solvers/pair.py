@@ -18,7 +18,8 @@ from regsuite.transforms import Affine, warp_image
 MARGIN_VOXELS = 6
 _FOREGROUND = 0.1
 _BRIGHTEST = 1.25
-_SMALLEST_AXIS = 8
+_SMALLEST_AXIS = 10
+_LEVELS = 6
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Pair:
 
     fixed, moving: (1, 1, *shape), dark 0 to bright 1; weight: 1 where both images have data;
     initial: takes fixed to moving points before any deformation;
-    unit: one of ``moving`` in the moving image's own unit;
+    dark, unit: 0 and the step from 0 to 1 of ``moving``, in the moving image's own unit;
     size: mean extent of what is in the images, mm; margin: mm of grid around it.
     """
 
@@ -36,6 +37,7 @@ class Pair:
     weight: Tensor
     grid: Grid
     initial: Affine
+    dark: float
     unit: float
     size: float
     margin: float
@@ -57,18 +59,21 @@ class Pair:
 
 
 def coarsen(data: Tensor, grid: Grid, coarse: Grid) -> Tensor:
-    """(1, 1, *shape) on a coarser grid: smoothed by half a coarse voxel on axes that get coarser, then resampled."""
+    """(1, 1, *shape) on a coarser grid: smoothed by a coarse voxel on the axes that get coarser, then resampled."""
     if coarse == grid:
         return data
-    widths = [0.5 * new if new > 1.01 * old else 0.0 for old, new in zip(grid.spacing, coarse.spacing, strict=True)]
+    widths = [new if new > 1.01 * old else 0.0 for old, new in zip(grid.spacing, coarse.spacing, strict=True)]
     return Image(gaussian_smooth(data, grid.spacing, widths), grid).resampled(coarse).data
 
 
 def pyramid(grid: Grid, levels: int) -> list[Grid]:
-    """Grids of the same box, coarsest first; each doubles the voxel on its finest axes."""
+    """Grids of the same box, coarsest first; each doubles the voxel on its finest axes.
+
+    levels: how many at most, or 0 for as many as leave ten voxels across; never fewer across than that.
+    """
     finest = min(grid.spacing)
     grids = [grid]
-    for level in range(1, levels):
+    for level in range(1, levels or _LEVELS):
         coarse = grid.resampled([max(h, finest * 2**level) for h in grid.spacing])
         if min(coarse.shape) < min(_SMALLEST_AXIS, *grid.shape):
             break
@@ -88,8 +93,8 @@ def make_pair(
     near = warp_image(moving, initial, fixed.grid, outside="border")
     # Judged by the same place in both: neither a bright tumour nor what lies there in the template may set the scale.
     told = None if ignore is None else ~ignore.mask()[None, None]
-    scaled_fixed, _ = _scale(fixed.data, told)
-    scaled_moving, unit = _scale(near.data, told)
+    scaled_fixed, _, _ = _scale(fixed.data, told)
+    scaled_moving, dark, unit = _scale(near.data, told)
     covered = _foreground(scaled_fixed) | _foreground(scaled_moving)
     grid, size = _working_grid(base, covered, fixed.grid)
     points = grid.points(torch.float64, fixed.data.device)
@@ -109,6 +114,7 @@ def make_pair(
         weight=(seen > 0.5).to(ones.dtype),
         grid=grid,
         initial=initial,
+        dark=dark,
         unit=unit,
         size=size,
         margin=MARGIN_VOXELS * min(grid.spacing),
@@ -122,15 +128,15 @@ def _at_resolution(grid: Grid, resolution: float) -> Grid:
     return grid.resampled([max(h, resolution) for h in grid.spacing])
 
 
-def _scale(data: Tensor, counted: Tensor | None) -> tuple[Tensor, float]:
-    """Intensities from dark 0 to bright 1 by percentiles, and how much 1 is; ``counted`` says which voxels tell."""
+def _scale(data: Tensor, counted: Tensor | None) -> tuple[Tensor, float, float]:
+    """Intensities from dark 0 to bright 1 by percentiles, what 0 is, how much 1 is; ``counted``: voxels that tell."""
     values = (data if counted is None else data[counted]).flatten()
     low = _quantile(values, 0.005)
     spread = _quantile(values, 0.995) - low
     bright = values[values > low + _FOREGROUND * spread]
     unit = _quantile(bright, 0.98) - low if len(bright) else spread
     unit = unit or float(values.max() - values.min()) or 1.0
-    return ((data - low) / unit).clamp(-0.25, _BRIGHTEST), unit
+    return ((data - low) / unit).clamp(-0.25, _BRIGHTEST), low, unit
 
 
 def _quantile(values: Tensor, share: float) -> float:
