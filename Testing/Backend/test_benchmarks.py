@@ -200,3 +200,20 @@ def test_quick_and_full_have_groups_of_their_own(workshop: Workshop) -> None:
     quick, full = (metamorphosis.groups(workshop, whole) for whole in (False, True))
     assert len({(claim, data) for claim, data, _ in quick}) >= 8
     assert {(claim, data) for claim, data, _ in quick} < {(claim, data) for claim, data, _ in full}
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are counted through /proc")
+def test_what_an_interrupted_job_leaves_is_counted(tmp_path: Path) -> None:
+    from Benchmarks import interruptions
+
+    assert interruptions._leftovers(tmp_path) == 0
+    (tmp_path / "litter").touch()
+    assert interruptions._leftovers(tmp_path) == 1
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    code = "print('began', flush=True); import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"began\n"
+        assert interruptions._workers(tmp_path) == [process.pid]
+        process.kill()
+    assert interruptions._leftovers(tmp_path) == 1

@@ -17,7 +17,7 @@ from regsuite.phantoms import Case, TumourCase
 from regsuite.phantoms.case import VENTRICLES
 from regsuite.registration import Registration
 from regsuite.solvers.bias import even_out
-from regsuite.spatial import Image
+from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.transforms import Transform, identity, warp_image, warp_labels
 
 from Benchmarks.cost import Cost
@@ -41,7 +41,21 @@ def _brain(resolution: int, seed: int, **recipe: Any) -> TumourCase:
     return phantoms.tumour_brain(template, labels, seed=seed, **recipe)
 
 
-_MAKERS = {"brain": _brain, "toy": phantoms.toy_triangle, "shapes": phantoms.shapes_2d}
+def _slices(folder: str, patient: str) -> Case:
+    """A patient's slice (BraTS 2021) and the SRI24 template's, pixels of 1 mm; the labels are the heads."""
+
+    def picture(name: str) -> np.ndarray:
+        array = sitk.GetArrayFromImage(sitk.ReadImage(f"{folder}/{name}.png")).astype(np.float32)
+        return (array if array.ndim == 2 else array[..., 0]) / 255  # grey, stored in colours or not
+
+    fixed, moving, lesion = picture(f"{patient}_80_"), picture("reg_test_sri24"), picture(f"{patient}_seg")
+    grid = Grid.regular(fixed.shape)
+    labels = [LabelImage.from_array(image > 0.05, grid, {1: "Head"}) for image in (fixed, moving)]
+    mask = LabelImage.from_array(lesion > 0.5, grid)
+    return Case(Image.from_array(fixed, grid), Image.from_array(moving, grid), mask, labels[0], labels[1])
+
+
+_MAKERS = {"brain": _brain, "toy": phantoms.toy_triangle, "shapes": phantoms.shapes_2d, "slices": _slices}
 
 
 def loaded(file: str) -> Case:
@@ -97,10 +111,10 @@ def _judged(case: Case, transform: Transform, final: Image | None = None) -> Val
             "error_mm": float(error.mean()),
             "error_95_mm": float(error.quantile(0.95)),
         }
-        if final is not None:
-            even = even_out(case.fixed, case.mask)
-            figures["left_deformation"] = _left(case, even, warp_image(case.moving, transform, grid))
-            figures["left_final"] = _left(case, even, final)
+    if final is not None:
+        even = even_out(case.fixed, case.mask) if isinstance(case, TumourCase) else case.fixed
+        figures["left_deformation"] = _left(case, even, warp_image(case.moving, transform, grid))
+        figures["left_final"] = _left(case, even, final)
     return figures
 
 
@@ -222,3 +236,22 @@ def judged_files(case: str, transforms: list[str]) -> Values:
     for file in transforms:
         whole = io.read_transform(file) @ whole
     return _judged(loaded(case), whole)
+
+
+def arrays(case: str, file: str) -> None:
+    """The images of a flat case as source, target and mask (j, i) for a peer in its own environment."""
+    given = loaded(case)
+    np.savez(
+        file,
+        source=given.moving.array(),
+        target=given.fixed.array(),
+        mask=given.mask.array().astype(np.float32),
+    )
+
+
+def judged_arrays(case: str, file: str) -> Values:
+    """Of a peer's images the squared differences from the fixed image, as shares of that at the start."""
+    given = loaded(case)
+    with np.load(file) as made:
+        images = {name: Image.from_array(made[name], given.fixed.grid) for name in ("final", "deformation")}
+    return {f"left_{name}": _left(given, given.fixed, image) for name, image in images.items()}

@@ -13,7 +13,7 @@ from typing import Any
 from regsuite import jobs, phantoms
 from regsuite.jobs import Job, Message, WorkerClient
 
-from Benchmarks.workshop import CaseFailed, Missing
+from Benchmarks.workshop import Missing
 
 _PROCESSES = Path("/proc")
 _PATIENCE = 5.0
@@ -61,10 +61,16 @@ def _cancel(client: WorkerClient) -> None:
 
 
 def _kill(client: WorkerClient) -> None:
-    """As the system does when memory runs out."""
-    for worker in _workers(Path(tempfile.gettempdir())):
+    """As the system does when memory runs out; the job may just have ended."""
+    temporary = Path(tempfile.gettempdir())
+    while not (workers := _workers(temporary)):  # its variables are not to be read before it has begun
+        time.sleep(0.001)
+    for worker in workers:
         os.kill(worker, signal.SIGKILL)
-    _wait(client, "failed")
+    deadline = time.monotonic() + _PATIENCE
+    while any(temporary.iterdir()) and time.monotonic() < deadline:
+        client.poll()  # a process is not gone before the last of its threads is
+        time.sleep(0.005)
 
 
 _END = {"cancel": _cancel, "kill": _kill}
@@ -75,20 +81,25 @@ def _wait(client: WorkerClient, kind: str) -> list[Message]:
     messages: list[Message] = []
     deadline = time.monotonic() + _LONGEST
     while not any(message.kind == kind for message in messages):
-        news = client.poll()
-        messages += news
-        if time.monotonic() > deadline or any(message.kind == "failed" != kind for message in news):
-            raise CaseFailed(f"A job did not come to '{kind}': {[message.text for message in news]}.")
+        messages += client.poll()
+        failures = [message.text for message in messages if message.kind == "failed"]
+        if failures or time.monotonic() > deadline:
+            raise RuntimeError(f"a job did not come to '{kind}': {failures}")
         time.sleep(0.005)
     return messages
 
 
 def _leftovers(temporary: Path) -> int:
     """Files in the temporary folder, and processes that use it."""
+    return len(_gone(temporary)) + len(list(temporary.iterdir()))
+
+
+def _gone(temporary: Path) -> list[int]:
+    """The processes that use the folder still, after they had time to end."""
     deadline = time.monotonic() + _PATIENCE
     while (left := _workers(temporary)) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return len(left) + len(list(temporary.iterdir()))
+    return left
 
 
 def _workers(temporary: Path) -> list[int]:
