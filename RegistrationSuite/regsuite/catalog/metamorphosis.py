@@ -63,7 +63,7 @@ class ShootingParameters:
         automatic=True,
     )
     iterations: int = parameter(
-        30,
+        40,
         "Iterations per scale",
         "Most evaluations of the energy on a scale, half as many on the finest of several; fewer where it settles.",
         minimum=1,

@@ -18,6 +18,8 @@ from regsuite.spatial import Grid, Image
 
 _MODELS: dict[str, type[Metamorphosis]] = {"path": Relaxation, "shooting": Shooting}
 _FIRST_STEP = {"path": 0.1, "shooting": 1.0}
+_LAST, _LITTLE = 5, 0.03
+"""Evaluations at the end of a descent, and the share of the energy won in them, by which it is called settled."""
 _BYTES_PER_STEP = {"path": 60, "shooting": 160}
 """Kept for the gradient, for every voxel and step, of what checkpointing can recompute."""
 
@@ -31,7 +33,7 @@ class Settings:
     energy: Energy
     steps: int = 8
     levels: int = 0
-    evaluations: int = 30
+    evaluations: int = 40
     formulation: str = "path"
     optimiser: Optimiser = "lbfgs"
     checkpointing: str = "auto"
@@ -81,7 +83,7 @@ def solve(
             _FIRST_STEP[settings.formulation] * (1.0 if coarse is None else 0.1),
             descent.tell,
         )
-        coarse, settled = model, descent.count < evaluations
+        coarse, settled = model, descent.settled
     assert variables is not None
     with torch.no_grad():
         path = model.path(variables, keep_frames=True)
@@ -128,7 +130,7 @@ class _Descent:
         self.curve, self.progress, self.evaluations = curve, progress, evaluations
         # Relative to the images' norm, so that tolerances mean the same for every pair.
         self.unit = max(float(pair.difference(pair.moving, weight)), 1e-6 * pair.grid.voxel_volume)
-        self.count = 0
+        self._values: list[float] = []
         self._parts: dict[str, Tensor] = {}
         self._image = pair.moving
 
@@ -146,8 +148,16 @@ class _Descent:
         self._image = path.image.detach()
         return total
 
+    @property
+    def settled(self) -> bool:
+        """Whether little more was won in the last evaluations."""
+        earlier, lowest = self._values[:-_LAST], min(self._values)
+        if len(self._values) < self.evaluations:
+            return True
+        return bool(earlier) and min(earlier) - lowest <= _LITTLE * lowest
+
     def tell(self, count: int, value: float) -> None:
-        self.count = count
+        self._values.append(value)
         point = {name: float(part) for name, part in self._parts.items()}
         self.curve.add(len(self.curve.x) + 1, **point)
         self.progress.curve("energy", self.curve.x[-1], **point)
