@@ -17,8 +17,8 @@ from regsuite.errors import InputError
 from RegistrationSuiteLib import colours, scene
 from RegistrationSuiteLib.scene.geometry import grid_of, plane_of
 from RegistrationSuiteLib.scene.labels import Segment, overlapping, segmentation_from_segments, segments_on_grid
+from RegistrationSuiteLib.scene.nodes import all_nodes
 from RegistrationSuiteLib.scene.volumes import new_node
-from RegistrationSuiteLib.state import all_nodes
 
 if TYPE_CHECKING:
     from regsuite.registration import Curve, Registration, Table

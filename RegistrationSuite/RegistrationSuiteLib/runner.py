@@ -9,7 +9,7 @@ from regsuite.jobs import Message, WorkerClient
 
 from RegistrationSuiteLib import dependencies
 from RegistrationSuiteLib.logic import Request
-from RegistrationSuiteLib.state import new_nodes
+from RegistrationSuiteLib.scene.nodes import new_nodes
 
 
 class JobRunner:

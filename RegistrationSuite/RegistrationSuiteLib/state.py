@@ -11,6 +11,9 @@ from typing import Any
 
 import slicer
 
+from RegistrationSuiteLib import results
+from RegistrationSuiteLib.scene.nodes import new_nodes
+
 MADE = "made"
 """Role of every node that the last run, and showing it, added to the scene."""
 
@@ -92,26 +95,9 @@ class PanelState:
 
     def undo(self) -> None:
         """Removes what the last run, and showing it, added. Nodes that were chosen to be filled stay."""
-        from RegistrationSuiteLib import results
-
         made = self.references(MADE)
         results.remove([node for node in self.results().values() if node in made])
         for node in made:
             if slicer.mrmlScene.IsNodePresent(node):  # removing one node may take others along
                 slicer.mrmlScene.RemoveNode(node)
         self.set_results({}, [], None)
-
-
-@contextmanager
-def new_nodes() -> Iterator[list[Any]]:
-    """A list that holds, at the end of the block, the nodes that were added to the scene within it."""
-    made: list[Any] = []
-    before = {node.GetID() for node in all_nodes()}
-    yield made
-    made += [node for node in all_nodes() if node.GetID() not in before]
-
-
-def all_nodes() -> list[Any]:
-    """Every node of the scene."""
-    scene = slicer.mrmlScene
-    return [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]

@@ -13,7 +13,7 @@ import slicer
 import slicer.util
 import torch
 from RegistrationSuiteLib import results, scene
-from RegistrationSuiteLib.state import all_nodes
+from RegistrationSuiteLib.scene.nodes import all_nodes
 from regsuite.errors import Cancelled, InputError
 
 pytestmark = pytest.mark.usefixtures("session")

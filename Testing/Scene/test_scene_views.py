@@ -16,7 +16,7 @@ import slicer
 import slicer.util
 import vtk
 from RegistrationSuiteLib import views
-from RegistrationSuiteLib.state import all_nodes
+from RegistrationSuiteLib.scene.nodes import all_nodes
 
 pytestmark = pytest.mark.usefixtures("session")
 
