@@ -123,7 +123,7 @@ class MetamorphosisParameters(ShootingParameters):
     """Shooting with intensity additions."""
 
     intensity_penalty: float = parameter(
-        0.1,
+        0.3,
         "Intensity penalty",
         "Price of changing intensity where that is allowed, against the price of leaving the difference: "
         "smaller paints more freely.",

@@ -17,7 +17,7 @@ from regsuite.transforms import Affine, warp_image
 
 MARGIN_VOXELS = 6
 _FOREGROUND = 0.1
-_BRIGHTEST = 1.25
+_BRIGHTEST = 2.0
 _SMALLEST_AXIS = 10
 _LEVELS = 6
 
