@@ -35,6 +35,7 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
     for item, value in given:
         _check_kind(item, value)
     _check_dimensions(method, given)
+    _check_slices(given)
     _check_grids(given)
     for item, value in given:
         if isinstance(value, Image):
@@ -105,6 +106,16 @@ def _check_dimensions(method: Method, given: list[tuple[Input, Any]]) -> None:
             )
     if dim not in method.dimensions:
         raise InputError(f"{method.title} works in {method.dimensions[0]}D only, and the {_name(first)} is {dim}D.")
+
+
+def _check_slices(given: list[tuple[Input, Any]]) -> None:
+    """A 3D grid one voxel thick cannot be deformed in 3D."""
+    for item, value in given:
+        if isinstance(value, Image) and value.grid.dim == 3 and min(value.grid.shape) == 1:
+            raise InputError(
+                f"The {_name(item)} is a single slice in a 3D file: save it as a 2D image, or register it in Slicer, where "
+                "slices are registered in their plane."
+            )
 
 
 def _reference_of(item: Input) -> str | None:

@@ -139,6 +139,11 @@ def test_required_mask_is_missing() -> None:
     assert "needs the lesion mask, the input 'mask'" in sentence_of(inputs, method=method)
 
 
+def test_a_single_slice_in_3d() -> None:
+    slices = textured(Grid.regular((1, 20, 20)))
+    assert "fixed image is a single slice" in sentence_of({"fixed": slices, "moving": slices})
+
+
 def test_dimension_a_method_lacks() -> None:
     method = dataclasses.replace(METHOD, dimensions=(3,))
     inputs = {"fixed": textured(FLAT), "moving": textured(FLAT)}
