@@ -113,8 +113,8 @@ def _check_slices(given: list[tuple[Input, Any]]) -> None:
     for item, value in given:
         if isinstance(value, Image) and value.grid.dim == 3 and min(value.grid.shape) == 1:
             raise InputError(
-                f"The {_name(item)} is a single slice in a 3D file: save it as a 2D image, or register it in Slicer, where "
-                "slices are registered in their plane."
+                f"The {_name(item)} is a single slice in a 3D file: save it as a 2D image, or register it in Slicer, "
+                "where slices are registered in their plane."
             )
 
 
