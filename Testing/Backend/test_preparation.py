@@ -7,6 +7,7 @@ import pytest
 import torch
 from regsuite import phantoms
 from regsuite.errors import InputError
+from regsuite.losses.similarity import squared_difference
 from regsuite.progress import Progress
 from regsuite.solvers.bias import even_out
 from regsuite.solvers.growth import growing_masks
@@ -90,6 +91,12 @@ class TestAlign:
 
 
 class TestPair:
+    def test_difference_by_hand(self) -> None:
+        image, fixed = torch.tensor([[[[1.0, 2.0], [3.0, 5.0]]]]), torch.tensor([[[[1.0, 4.0], [0.0, 0.0]]]])
+        weight = torch.tensor([[[[1.0, 1.0], [0.5, 0.0]]]])
+        # (0 + 4 + 9 / 2 + 0) voxels of 6 mm².
+        assert float(squared_difference(image, fixed, weight, 6.0)) == pytest.approx(51.0)
+
     def test_covers_what_is_in_the_images_with_a_margin(self) -> None:
         grid = Grid.regular((80, 90), 2.0)
         data = torch.zeros(1, 1, 80, 90)

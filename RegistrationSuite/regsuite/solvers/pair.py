@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from regsuite.losses.similarity import squared_difference
 from regsuite.spatial import Grid, Image, LabelImage, sample
 from regsuite.spatial.smoothing import gaussian_smooth
 from regsuite.transforms import Affine, warp_image
@@ -55,7 +56,7 @@ class Pair:
     def difference(self, image: Tensor, weight: Tensor | None = None) -> Tensor:
         """∫ (image - fixed)² over the weighted region, mm³ (mm² in 2D)."""
         weight = self.weight if weight is None else weight
-        return ((image - self.fixed) ** 2 * weight).sum() * self.grid.voxel_volume
+        return squared_difference(image, self.fixed, weight, self.grid.voxel_volume)
 
 
 def coarsen(data: Tensor, grid: Grid, coarse: Grid) -> Tensor:
