@@ -71,7 +71,7 @@ def solve(
         here = None if masks is None else torch.cat([coarsen(mask[None], pair.grid, grid) for mask in masks])
         model = _model(level, settings, here)
         start = model.start() if variables is None or coarse is None else model.refine(variables, coarse)
-        progress.log(f"Scale {'x'.join(map(str, grid.shape))} at {max(grid.spacing):.3g} mm")
+        progress.log(f"Scale {' x '.join(map(str, grid.shape[::-1]))} at {max(grid.spacing):.3g} mm")
         weights = level.weight if weight is None else coarsen(weight, pair.grid, grid)
         descent = _Descent(level, model, weights, curve, part, evaluations)
         variables = minimise(
