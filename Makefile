@@ -1,7 +1,7 @@
 # make setup   everything that runs needs, into .venv (done by the others when it is due)
 # make demo    a healthy brain registered to a brain with a tumour: pictures and files in out/demo
 # make test    format, lint, types and every test
-# make bench   NAME=metamorphosis [FULL=1]: one benchmark; the last line is JSON
+# make bench   NAME=metamorphosis [FULL=1] [ONLY=text] [PICTURES=folder]: one benchmark; the last line is JSON
 
 PYTHON := .venv/bin/python
 JOBS ?= 2
@@ -21,4 +21,5 @@ test: setup
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS)
 
 bench: setup
-	@$(PYTHON) Testing/Benchmarks/run.py $(NAME) $(if $(FULL),--full)
+	@$(PYTHON) Testing/Benchmarks/run.py $(NAME) $(if $(FULL),--full) $(if $(ONLY),--only "$(ONLY)") \
+		$(if $(PICTURES),--pictures "$(PICTURES)")

@@ -110,6 +110,8 @@ def tour() -> None:
     for role, node in walk.nodes.items():
         panel.form.inputs[role].selector.setCurrentNode(node)
     walk.grab("panel")
+    initial = next(each for each in panel.form.forms.fields if each.parameter.name == "initial")
+    initial.widget.currentIndex = initial.parameter.choices.index("none")  # the sample's heads lie on each other
     walk.sections(advanced=True, outputs=True)
     walk.grab("panel-advanced")
     walk.sections(advanced=False, outputs=False)

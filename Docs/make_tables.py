@@ -5,7 +5,8 @@
     python Docs/make_tables.py bench.txt    and the figures, from the JSON of the file's last line
 
 A page is named after its method. What stands between ``<!-- catalog: NAME -->`` and ``<!-- end -->`` is replaced, and
-in methods/figures.md what stands between ``<!-- figures -->`` and ``<!-- end -->``.
+in methods/figures.md what stands between ``<!-- table: NAME -->``, or ``<!-- figures -->`` for the rows, and
+``<!-- end -->``. A run of a part (ONLY=TEXT) replaces its own tables and leaves the others and the rows as they are.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ PAGES = Path(__file__).resolve().parent / "methods"
 COMMAND = "python Docs/make_tables.py"
 FIGURES = PAGES / "figures.md"
 _FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.DOTALL)
-_LEFT_OUT = ("platform", "load", "seconds")
+_BENCH_TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LEFT_OUT = ("platform", "load", "seconds", "command")
 _BLOCK = re.compile(r"(<!-- catalog: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -120,14 +122,40 @@ _TABLES = {
 
 def with_figures(text: str, bench: Mapping[str, Any]) -> str:
     """The page of figures with those of a benchmark's output."""
-    return _FIGURES.sub(lambda found: found[1] + _figures(bench) + found[2], text)
+    tables, made = bench.get("tables", {}), _made(bench["environment"])
 
+    def replaced(found: re.Match[str]) -> str:
+        table = tables.get(found[2])
+        return f"{found[1]}{_bench_table(table)}{made}{found[3]}" if table else found[0]
 
-def _figures(bench: Mapping[str, Any]) -> str:
+    text = _BENCH_TABLE.sub(replaced, text)
+    if "ONLY" in bench["environment"].get("command", ""):
+        return text
     titles = ("Figure", "Data", "Ours", "Compared with", "Its value", "Unit", "Goal", "Met")
-    lines = [_table(titles, [_figure(row) for row in bench["rows"]]), "\nMeasured with: "]
-    facts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in _flat(bench["environment"])]
-    return "".join([*lines, ", ".join(facts), ".\n"])
+    rows = _table(titles, [_figure(row) for row in bench["rows"]])
+    return _FIGURES.sub(lambda found: f"{found[1]}{rows}{made}{found[2]}", text)
+
+
+def _made(environment: Mapping[str, Any]) -> str:
+    """By which command, and on what."""
+    facts = [f"{name.replace('_', ' ')} {_value(value)}" for name, value in _flat(environment)]
+    command = environment.get("command")
+    return f"\nMeasured{f' by `{command}`' if command else ''} with: {', '.join(facts)}.\n"
+
+
+def _bench_table(table: Mapping[str, Any]) -> str:
+    return _table(table["columns"], [[_measured(cell) for cell in row] for row in table["rows"]])
+
+
+def _measured(cell: object) -> str:
+    """A number, or a mean with its standard deviation."""
+    if isinstance(cell, list):
+        return " ± ".join(_short(each) for each in cell)
+    return "" if cell is None else _short(cell)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else _rounded(value)
 
 
 def _figure(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -138,6 +166,8 @@ def _figure(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _rounded(value: object) -> str:
+    if isinstance(value, float) and abs(value) >= 1000:
+        return f"{value:.0f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

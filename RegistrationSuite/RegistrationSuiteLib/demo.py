@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regsuite import cli
+from regsuite import cli, wording
 
 if TYPE_CHECKING:
     from regsuite.phantoms import TumourCase
@@ -106,10 +106,12 @@ def _tell(registration: Registration, folder: Path, seconds: float) -> None:
     print(f"Ventricles: Dice {old:.2f} before, {new:.2f} by deformation alone")
     before, after = metrics["true_deformation_error_before_mm"], metrics["true_deformation_error_mm"]
     print(f"Distance to the true deformation: {before:.2f} mm before, {after:.2f} mm after (mean outside the tumour)")
+    print(wording.shape_line(metrics))
     print(f"Folded voxels: {metrics['folded_fraction']:.2%}")
     print(f"Registered in {record['seconds']:.0f} s on {record['device']}, all in {seconds:.0f} s")
     for name in SHOWN:
         print(f"  {folder / name}")
+    cli.tell_notes(registration)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ Every function takes nodes and changes only how they are displayed; ``visible=Fa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,6 +196,22 @@ def show_labels(node: Any, visible: bool = True, surfaces: bool = True) -> None:
     if visible and surfaces:
         node.CreateClosedSurfaceRepresentation()
         _see_into(node)
+
+
+def show_on_moving(moving: Any, labels: Iterable[Any], visible: bool = True) -> None:
+    """The moving image alone in all slice views, with the labels that lie on it; not ``visible``: without them."""
+    for logic in _slice_logics():
+        _layers(logic, moving, None, 1.0)
+    _face_slice(moving)
+    for node in labels:
+        show_labels(node, visible)
+
+
+def labels_on(volume: Any, nodes: Iterable[Any]) -> list[Any]:
+    """The segmentations among some nodes that were made on the volume's voxels."""
+    segmentations = [node for node in nodes if node.IsA("vtkMRMLSegmentationNode")]
+    role = slicer.vtkMRMLSegmentationNode.GetReferenceImageGeometryReferenceRole()
+    return [node for node in segmentations if node.GetNodeReference(role) is volume]
 
 
 def _see_into(segmentation: Any) -> None:

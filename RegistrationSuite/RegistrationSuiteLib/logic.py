@@ -67,7 +67,7 @@ class Request:
             return scene.image_from_node(node, fixed)
         if item.kind == "points":
             return scene.points_from_node(node, fixed)
-        reference = self.inputs["moving"] if item.role.startswith("moving") else fixed
+        reference = self.inputs[item.frame]
         segments = [self.segments[item.role]] if self.segments.get(item.role) else None
         like = converted.get("moving_labels") if item.role == "fixed_labels" else None
         return scene.labels_from_node(node, reference, fixed, segments, like)
@@ -137,8 +137,6 @@ class MethodLogic:
         moving: Any,
         mask: Any = None,
         *,
-        moving_labels: Any = None,
-        fixed_labels: Any = None,
         method: str | None = None,
         preset: str | None = None,
         seed: int = 0,
@@ -146,22 +144,25 @@ class MethodLogic:
         segments: Mapping[str, str] | None = None,
         outputs: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
-        **parameters: Any,
+        **options: Any,
     ) -> dict[str, Any]:
         """Register ``moving`` to ``fixed`` here and now; returns the new nodes by output name.
 
-        fixed, moving: scalar volume nodes; mask, moving_labels, fixed_labels: segmentation or label volume nodes, where
-        the method takes them. Every node may be given by its name or ID.
+        fixed, moving: scalar volume nodes; mask: a segmentation or label volume node, where the method takes one.
+        options: the method's other inputs by role, such as ``moving_labels``, and its parameters by name.
+        Every node may be given by its name or ID.
         method: the first of this logic's without a name; preset: parameters start from its values.
         segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
-        progress: is told of the run; without one, what the run logs is written to the console.
+        progress: is told of the run; without one, what the run logs is written to the console. What a user should know
+        of the result is logged last.
         Raises InputError or JobFailed, one sentence each; the scene is then as it was.
         """
         from regsuite import jobs
 
+        name, roles = self._known(method), self._roles()
         given = {"fixed": fixed, "moving": moving, "mask": mask}
-        given |= {"moving_labels": moving_labels, "fixed_labels": fixed_labels}
-        name = self._known(method)
+        given |= {role: node for role, node in options.items() if role in roles}
+        parameters = {key: value for key, value in options.items() if key not in roles}
         values = dict(catalog.method(name).preset(preset).values) if preset else {}
         request = Request(
             method=name,
@@ -172,7 +173,16 @@ class MethodLogic:
             device=device,
             outputs=_found_nodes(outputs or {}, "output"),
         )
-        return request.add(jobs.run(request.job(), progress or ConsoleLog()))
+        progress = progress or ConsoleLog()
+        registration = jobs.run(request.job(), progress)
+        nodes = request.add(registration)
+        for note in registration.notes:
+            progress.log(note)
+        return nodes
+
+    def _roles(self) -> set[str]:
+        """Of every input of this logic's methods."""
+        return {item.role for name in self.method_names for item in catalog.method(name).inputs}
 
     def _known(self, method: str | None) -> str:
         name = method or self.method_names[0]

@@ -12,6 +12,7 @@ import numpy as np
 import slicer
 import slicer.util
 import vtk
+from regsuite import catalog
 from regsuite.errors import InputError
 
 from RegistrationSuiteLib import colours, scene
@@ -22,7 +23,7 @@ from RegistrationSuiteLib.scene.volumes import new_node
 
 if TYPE_CHECKING:
     from regsuite.registration import Curve, Registration, Table
-    from regsuite.spatial import Image
+    from regsuite.spatial import Image, LabelImage
 
 TITLES = {
     "transform": "transform",
@@ -35,6 +36,10 @@ TITLES = {
 }
 LINE_COLOURS = ((0.12, 0.29, 0.49), (0.85, 0.37, 0.05), (0.2, 0.55, 0.25), (0.55, 0.25, 0.6), (0.4, 0.4, 0.4))
 FRAMES_PER_SECOND = 5
+ATTRIBUTES = "RegistrationSuite."
+"""How the names of the attributes begin that result nodes carry."""
+RECORD, NOTES = ATTRIBUTES + "record", ATTRIBUTES + "notes"
+"""Attributes of the transforms: how the result was made, and what to know of it, as JSON."""
 
 
 def add_registration(
@@ -49,6 +54,7 @@ def add_registration(
     fixed, moving: the volume nodes that were registered; moving_labels: the segmentation or label volume node that was
     carried along, whose kind, and whose overlaps, the warped labels keep.
     outputs: existing nodes to be filled, by output name; all others are made.
+    Labels that lie in the moving image's frame are hidden: the views show the fixed one's.
     Beside the declared outputs there are "metrics" (a table), "<sequence>_browser" and "<curve>_chart".
 
     The new nodes lie in one folder of the subject hierarchy. If anything fails, the scene is as it was.
@@ -65,6 +71,21 @@ def add_registration(
         made |= writer.players(made)
         _into_folder(made, f"{moving.GetName()} registered to {fixed.GetName()}")
     return made
+
+
+def notes_of(nodes: Mapping[str, Any]) -> list[str]:
+    """What to know of the result these nodes by output name came from."""
+    text = nodes["transform"].GetAttribute(NOTES) if "transform" in nodes else None
+    return json.loads(text) if text else []
+
+
+def metrics_of(nodes: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of the result these nodes by output name came from."""
+    if "metrics" not in nodes:
+        return {}
+    table = nodes["metrics"].GetTable()
+    rows = range(table.GetNumberOfRows())
+    return {table.GetValue(row, 0).ToString(): table.GetValue(row, 1).ToDouble() for row in rows}
 
 
 def remove(nodes: Sequence[Any]) -> None:
@@ -120,6 +141,9 @@ def _delivered(made: Any, chosen: Any) -> Any:
         chosen.CopyContent(made)
     if made.IsA("vtkMRMLTransformableNode"):
         chosen.SetAndObserveTransformNodeID(None)
+    for key in made.GetAttributeNames():
+        if key.startswith(ATTRIBUTES):
+            chosen.SetAttribute(key, made.GetAttribute(key))
     if made.IsA("vtkMRMLVolumeNode"):
         _copy_look(made, chosen)
     _discard(made)
@@ -169,6 +193,7 @@ class _Writer:
     chosen: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        self.declared = catalog.outputs_of(self.registration.record)
         self.plane = plane_of(self.fixed)
         self.moving_plane = plane_of(self.moving, self.fixed) if self.plane else None
 
@@ -178,7 +203,9 @@ class _Writer:
         if registration.warped is not None:
             made["warped"] = self._image("warped", registration.warped)
         if registration.warped_labels is not None:
-            made["warped_labels"] = self._labels()
+            made["warped_labels"] = self._warped_labels(registration.warped_labels)
+        for name, labels in registration.labels.items():
+            made[name] = self._labels(name, labels)
         for name, image in registration.images.items():
             made[name] = self._image(name, image)
         for name, frames in registration.sequences.items():
@@ -206,7 +233,8 @@ class _Writer:
         start, end = (self.moving_plane, self.plane) if back else (self.plane, self.moving_plane)
         shift = end.offset - start.offset if start and end else 0.0
         node = scene.transform_node(transform, self._name(which), start, shift)
-        node.SetAttribute("RegistrationSuite.record", json.dumps(self.registration.record, default=str))
+        node.SetAttribute(RECORD, json.dumps(self.registration.record, default=str))
+        node.SetAttribute(NOTES, json.dumps(self.registration.notes))
         return node
 
     def _image(self, name: str, image: Image) -> Any:
@@ -229,11 +257,11 @@ class _Writer:
 
     # --- labels ---
 
-    def _labels(self) -> Any:
-        labels, name = self.registration.warped_labels, self._name("warped_labels")
-        assert labels is not None
+    def _warped_labels(self, labels: LabelImage) -> Any:
+        """Of the moving labels' kind; their segments may overlap."""
+        name = self._name("warped_labels")
         kinds = [node for node in (self.chosen.get("warped_labels"), self.moving_labels) if node is not None]
-        if kinds and not kinds[0].IsA("vtkMRMLSegmentationNode"):
+        if kinds and not _is_segmentation(kinds[0]):
             return scene.labelmap_from_labels(labels, name, self.plane)
         if self._overlapping():
             grid = self.registration.fixed_grid
@@ -241,13 +269,21 @@ class _Writer:
             node = segmentation_from_segments(list(self._warped_segments()), solid, name)
         else:
             node = scene.segmentation_from_labels(labels, name, self.plane)
-        node.SetReferenceImageGeometryParameterFromVolumeNode(self.fixed)
-        node.GetDisplayNode().SetVisibility2DFill(False)
+        return _outlined(node, self.fixed)
+
+    def _labels(self, output: str, labels: LabelImage) -> Any:
+        """A segmentation, unless a label volume was chosen, in the plane of the image in whose frame it is declared."""
+        moving = output in self.declared and self.declared[output].frame == "moving"
+        plane, name = self.moving_plane if moving else self.plane, self._name(output)
+        if output in self.chosen and not _is_segmentation(self.chosen[output]):
+            return scene.labelmap_from_labels(labels, name, plane)
+        node = _outlined(scene.segmentation_from_labels(labels, name, plane), self.moving if moving else self.fixed)
+        node.GetDisplayNode().SetVisibility(not moving)
         return node
 
     def _overlapping(self) -> bool:
         node = self.moving_labels
-        return node is not None and node.IsA("vtkMRMLSegmentationNode") and overlapping(node, grid_of(self.moving))
+        return node is not None and _is_segmentation(node) and overlapping(node, grid_of(self.moving))
 
     def _warped_segments(self) -> Iterator[Segment]:
         """Every segment warped for itself: a label image holds one label a voxel and cannot overlap."""
@@ -327,6 +363,17 @@ class _Writer:
     def _metrics(self) -> Any:
         metrics = self.registration.metrics
         return _table_node(self._name("metrics"), {"metric": list(metrics), "value": list(metrics.values())})
+
+
+def _is_segmentation(node: Any) -> bool:
+    return bool(node.IsA("vtkMRMLSegmentationNode"))
+
+
+def _outlined(node: Any, volume: Any) -> Any:
+    """The segmentation on the volume's voxels, shown as outlines."""
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    node.GetDisplayNode().SetVisibility2DFill(False)
+    return node
 
 
 def _x_title(curve: Curve) -> str:

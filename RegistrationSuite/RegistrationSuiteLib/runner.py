@@ -24,6 +24,8 @@ class JobRunner:
         """Every node that the last result added to the scene."""
         self.fixed: Any = None
         """The fixed image of the last result."""
+        self.moving: Any = None
+        """Its moving image."""
 
     @property
     def running(self) -> bool:
@@ -78,7 +80,7 @@ class JobRunner:
             try:
                 with new_nodes() as self.made:
                     self.nodes = request.add(message.registration)
-                self.fixed = request.inputs["fixed"]
+                self.fixed, self.moving = request.inputs["fixed"], request.inputs["moving"]
             except InputError as error:
                 return Message("failed", text=str(error))
         return message

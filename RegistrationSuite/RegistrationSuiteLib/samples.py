@@ -9,7 +9,12 @@ import numpy as np
 from RegistrationSuiteLib import scene
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from regsuite.phantoms import Case
+    from regsuite.spatial import Image, LabelImage
+
+    from RegistrationSuiteLib.scene import Plane
 
 TITLES = {
     "fixed": "patient",
@@ -17,6 +22,14 @@ TITLES = {
     "mask": "lesion",
     "fixed_labels": "patient structures",
     "moving_labels": "healthy structures",
+}
+GROWTH_TITLES = {
+    "fixed": "later",
+    "moving": "earlier",
+    "mask": "later lesion",
+    "moving_mask": "earlier lesion",
+    "fixed_labels": "later structures",
+    "moving_labels": "earlier structures",
 }
 # Where a flat phantom is laid: the axial plane through the world's origin.
 _AXIAL = scene.Plane(frame=np.eye(3)[:, :2], normal=np.eye(3)[2], offset=0.0, thickness=1.0, axis=0)
@@ -36,17 +49,40 @@ def tumour_head_3d() -> dict[str, Any]:
     return case_nodes(phantoms.small_tumour_3d(), "Head")
 
 
-def case_nodes(case: Case, name: str) -> dict[str, Any]:
-    """A phantom's images as volumes and its labels as segmentations, by role; ``name`` begins every node's name.
+def tumour_growth_3d() -> dict[str, Any]:
+    """One small head at two visits, between which its tumour has grown out of the same tissue; as nodes by role."""
+    from regsuite import phantoms
 
-    The lesion is shown as an outline, the other labels are hidden.
-    """
-    plane = _AXIAL if case.fixed.grid.dim == 2 else None
+    later = phantoms.small_tumour_3d()
+    earlier = phantoms.small_tumour_3d(radius=8.0, mass_effect=3.0, oedema=4.0)
+    images = {"fixed": later.fixed, "moving": earlier.fixed}
+    labels = {
+        "mask": later.mask,
+        "moving_mask": earlier.mask,
+        "fixed_labels": later.fixed_labels,
+        "moving_labels": earlier.fixed_labels,
+    }
+    return _nodes(images, labels, "Growth", GROWTH_TITLES)
+
+
+def case_nodes(case: Case, name: str) -> dict[str, Any]:
+    """A phantom's images as volumes and its labels as segmentations, by role; ``name`` begins every node's name."""
     images = {"fixed": case.fixed, "moving": case.moving}
     labels = {"mask": case.mask, "fixed_labels": case.fixed_labels, "moving_labels": case.moving_labels}
-    nodes = {role: scene.volume_from_image(each, f"{name} {TITLES[role]}", plane) for role, each in images.items()}
+    return _nodes(images, labels, name, TITLES, _AXIAL if case.fixed.grid.dim == 2 else None)
+
+
+def _nodes(
+    images: Mapping[str, Image],
+    labels: Mapping[str, LabelImage],
+    name: str,
+    titles: Mapping[str, str],
+    plane: Plane | None = None,
+) -> dict[str, Any]:
+    """Nodes by role. The fixed image's lesion is shown as an outline, other labels are hidden."""
+    nodes = {role: scene.volume_from_image(each, f"{name} {titles[role]}", plane) for role, each in images.items()}
     for role, each in labels.items():
-        nodes[role] = scene.segmentation_from_labels(each, f"{name} {TITLES[role]}", plane)
+        nodes[role] = scene.segmentation_from_labels(each, f"{name} {titles[role]}", plane)
         nodes[role].GetDisplayNode().SetVisibility(role == "mask")
         nodes[role].GetDisplayNode().SetVisibility2DFill(False)
     return nodes

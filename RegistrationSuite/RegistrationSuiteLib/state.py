@@ -20,8 +20,8 @@ MADE = "made"
 RESULT = "result."
 """Roles of the last run's results begin with this and end with the output's name."""
 
-FIXED = "run.fixed"
-"""Role of the image that the last run registered to."""
+FIXED, MOVING = "run.fixed", "run.moving"
+"""Roles of the image that the last run registered to, and of the one that it moved."""
 
 
 class PanelState:
@@ -77,9 +77,10 @@ class PanelState:
         found = {role[len(RESULT) :]: self.reference(role) for role in roles if role.startswith(RESULT)}
         return {name: node for name, node in found.items() if node is not None}
 
-    def set_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any) -> None:
-        """Keeps a run's nodes by output name, all the nodes it added to the scene, and its fixed image."""
+    def set_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any, moving: Any) -> None:
+        """Keeps a run's nodes by output name, all the nodes it added to the scene, and its two images."""
         self.set_reference(FIXED, fixed)
+        self.set_reference(MOVING, moving)
         for name in self.results():
             self.set_reference(RESULT + name, None)
         for name, node in results.items():
@@ -100,4 +101,4 @@ class PanelState:
         for node in made:
             if slicer.mrmlScene.IsNodePresent(node):  # removing one node may take others along
                 slicer.mrmlScene.RemoveNode(node)
-        self.set_results({}, [], None)
+        self.set_results({}, [], None, None)

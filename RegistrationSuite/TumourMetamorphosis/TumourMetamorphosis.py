@@ -21,10 +21,11 @@ TITLE = "Tumour Metamorphosis"
 CATEGORY = "Registration Suite"
 METHODS = ("weighted-metamorphosis", "metamorphosis", "lddmm", "cost-function-masking")
 HELP = """
-<p>Registers a healthy brain (moving) to a brain with a tumour (fixed). Tissue that both share is matched by a smooth
-deformation; intensity is added only inside the lesion mask, where the tumour has no counterpart. What moves the image
-also moves segmentations, models and markups.</p>
-<p>Select the two images and the mask, and press Apply. The registration runs beside Slicer and can be cancelled.
+<p>Registers a healthy brain to a brain with a tumour, the other way round, or two visits of one patient. Tissue that
+both images share is matched by a smooth deformation; intensity is added only inside the lesion mask, where the tumour
+has no counterpart. What moves the image also moves segmentations, models and markups.</p>
+<p>Choose the preset that fits, select the two images and the mask that it asks for, and press Apply. The registration
+runs beside Slicer and can be cancelled.
 In the Python console: <code>TumourMetamorphosisLogic().register(fixed, moving, mask)</code>.</p>
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/tutorial.md">Tutorial</a>,
 <a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>
@@ -78,7 +79,11 @@ class TumourMetamorphosisLogic(ScriptedLoadableModuleLogic):
         return MethodLogic(METHODS).register(fixed, moving, mask, **options)
 
 
-SAMPLES = {"TumourHead2D": "tumour_head_2d", "TumourHead3D": "tumour_head_3d"}
+SAMPLES = {
+    "TumourHead2D": "tumour_head_2d",
+    "TumourHead3D": "tumour_head_3d",
+    "TumourGrowth3D": "tumour_growth_3d",
+}
 
 
 def register_sample_data() -> None:

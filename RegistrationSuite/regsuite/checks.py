@@ -41,9 +41,8 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
         if isinstance(value, Image):
             check_size(item, value.grid)
             _check_intensities(item, value)
-    fixed, moving, mask = (inputs.get(role) for role in ("fixed", "moving", "mask"))
-    if isinstance(fixed, Image) and isinstance(mask, LabelImage):
-        _check_mask(mask, fixed)
+    _check_masks(given)
+    fixed, moving = inputs.get("fixed"), inputs.get("moving")
     if isinstance(fixed, Image) and isinstance(moving, Image) and getattr(parameters, "initial", "none") == "none":
         _check_overlap(method, fixed.grid, moving.grid)
 
@@ -118,18 +117,17 @@ def _check_slices(given: list[tuple[Input, Any]]) -> None:
             )
 
 
-def _reference_of(item: Input) -> str | None:
-    """The role of the image on whose grid an input must lie: a mask's is fixed, moving_labels' is moving."""
-    if item.kind == "mask":
-        return "fixed"
-    return item.role.partition("_")[0] if item.kind == "labels" else None
+def _on_grids(given: list[tuple[Input, Any]]) -> Iterator[tuple[Input, LabelImage, Input, Image]]:
+    """Every mask and label image with its declaration, and the image on whose grid it must lie with that one's."""
+    images = {item.role: (item, value) for item, value in given if isinstance(value, Image)}
+    for item, value in given:
+        if isinstance(value, LabelImage) and item.frame in images:
+            yield item, value, *images[item.frame]
 
 
 def _check_grids(given: list[tuple[Input, Any]]) -> None:
-    images = {item.role: (item, value) for item, value in given if isinstance(value, Image)}
-    for item, value in given:
-        reference, image = images.get(_reference_of(item) or "", (item, value))
-        if reference is not item and not _same_grid(value.grid, image.grid):
+    for item, value, reference, image in _on_grids(given):
+        if not _same_grid(value.grid, image.grid):
             other, difference = _name(reference), _difference(value.grid, image.grid)
             raise InputError(
                 f"The grid of the {_name(item)} is not that of the {other} ({difference}): resample onto the {other}'s "
@@ -162,23 +160,30 @@ def _check_intensities(item: Input, image: Image) -> None:
         raise InputError(f"The {_name(item)} has the same value, {low:g}, in every voxel: choose another.")
 
 
-def _check_mask(mask: LabelImage, fixed: Image) -> None:
+def _check_masks(given: list[tuple[Input, Any]]) -> None:
+    for item, mask, reference, image in _on_grids(given):
+        if item.kind == "mask":
+            _check_mask(item, mask, reference, image)
+
+
+def _check_mask(item: Input, mask: LabelImage, reference: Input, image: Image) -> None:
     inside = mask.mask()
     if not bool(inside.any()):
-        raise InputError("The mask is empty: mark a region in it, or choose a method without a mask.")
-    for share, whole in _shares(inside, fixed.data[0, 0]):
+        way_out = "choose a method that needs none" if item.required else "leave it out"
+        raise InputError(f"Nothing is marked in the {_name(item)}: mark a region in it, or {way_out}.")
+    for share, whole in _shares(inside, image.data[0, 0], _name(reference)):
         if share > _FULL:
             raise InputError(
-                f"The mask covers {100 * share:.3g} % of {whole}, which leaves nothing to align: mark only "
-                "the region that has no counterpart."
+                f"The region marked in the {_name(item)} covers {100 * share:.3g} % of {whole}, which leaves nothing "
+                "to align: mark only what has no counterpart."
             )
 
 
-def _shares(inside: torch.Tensor, intensities: torch.Tensor) -> Iterator[tuple[float, str]]:
-    """How much of the fixed image, and of what is not plain background in it, the mask covers."""
-    yield float(inside.double().mean()), "the fixed image"
+def _shares(inside: torch.Tensor, intensities: torch.Tensor, name: str) -> Iterator[tuple[float, str]]:
+    """How much of an image, and of what is not plain background in it, a mask covers."""
+    yield float(inside.double().mean()), f"the {name}"
     low, high = torch.aminmax(intensities)
-    yield float(inside[intensities > low + 0.01 * (high - low)].double().mean()), "what the fixed image shows"
+    yield float(inside[intensities > low + 0.01 * (high - low)].double().mean()), f"what the {name} shows"
 
 
 def _box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -228,10 +228,18 @@ def _values(method: Method, preset: str | None, settings: Sequence[str]) -> dict
 
 
 def say_done(registration: Registration, folder: str) -> None:
-    """How the result was made, its metrics and where it is."""
+    """How the result was made, its metrics and where it is; on standard error, what to know of it."""
     record = registration.record
     made = f"{record['title']} on {record['device']} in {record['seconds']:.1f} s, {record['peak_memory_mb']:.0f} MB"
     _say("\n".join([made, *_metric_lines(registration.metrics), f"Results in {folder}"]))
+    tell_notes(registration)
+
+
+def tell_notes(registration: Registration) -> None:
+    """What a user should know of the result, on standard error."""
+    sys.stdout.flush()
+    for note in registration.notes:
+        sys.stderr.write(f"Note: {note}\n")
 
 
 def _metric_lines(metrics: Mapping[str, float]) -> list[str]:

@@ -43,8 +43,9 @@ class Table:
 class Registration:
     """The result of a method, on the fixed image's grid.
 
-    transform takes fixed to moving points, inverse the other way. images, sequences, curves and tables go by the names
-    of the method's declared outputs; record says how the result was made.
+    transform takes fixed to moving points, inverse the other way. labels, images, sequences, curves and tables go by
+    the names of the method's declared outputs; labels may lie on any grid, such as the moving image's. notes are what a
+    user should know of this result, one sentence each; record says how it was made.
     """
 
     transform: Transform
@@ -52,11 +53,13 @@ class Registration:
     fixed_grid: Grid
     warped: Image | None = None
     warped_labels: LabelImage | None = None
+    labels: dict[str, LabelImage] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     sequences: dict[str, list[Image]] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
 
 
@@ -69,11 +72,13 @@ def save(registration: Registration, folder: Path | str) -> None:
         "fixed_grid": writer.grid(registration.fixed_grid),
         "warped": registration.warped and writer.image(registration.warped),
         "warped_labels": registration.warped_labels and writer.labels(registration.warped_labels),
+        "labels": {name: writer.labels(labels) for name, labels in registration.labels.items()},
         "images": {name: writer.image(image) for name, image in registration.images.items()},
         "sequences": {name: [writer.image(frame) for frame in seq] for name, seq in registration.sequences.items()},
         "curves": {name: asdict(curve) for name, curve in registration.curves.items()},
         "tables": {name: asdict(table) for name, table in registration.tables.items()},
         "metrics": registration.metrics,
+        "notes": registration.notes,
         "record": registration.record,
     }
     np.savez(Path(folder) / "registration.npz", **writer.arrays)  # type: ignore[arg-type]
@@ -91,10 +96,12 @@ def load(folder: Path | str) -> Registration:
             fixed_grid=reader.grid(data["fixed_grid"]),
             warped=data["warped"] and reader.image(data["warped"]),
             warped_labels=data["warped_labels"] and reader.labels(data["warped_labels"]),
+            labels={name: reader.labels(labels) for name, labels in data["labels"].items()},
             images={name: reader.image(image) for name, image in data["images"].items()},
             sequences={name: [reader.image(frame) for frame in seq] for name, seq in data["sequences"].items()},
             curves={name: Curve(**curve) for name, curve in data["curves"].items()},
             tables={name: Table(**table) for name, table in data["tables"].items()},
             metrics=data["metrics"],
+            notes=data["notes"],
             record=data["record"],
         )

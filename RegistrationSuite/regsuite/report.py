@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from regsuite import catalog
+from regsuite import catalog, wording
 from regsuite.catalog import Parameter
 from regsuite.pictures import Picture, Subject, all_pictures
 from regsuite.registration import Registration, Table
@@ -39,6 +39,8 @@ p { margin: .3rem 0; max-width: 75ch; }
 .card { flex: 1 1 130px; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: .7rem .8rem; }
 .card b { display: block; font-size: 1.15rem; white-space: nowrap; line-height: 1.25;
   font-variant-numeric: tabular-nums; }
+.notes { background: #fff6dc; border: 1px solid #e6cf8b; border-left: 5px solid #d9a406; border-radius: 6px;
+  margin: 1.2rem 0; padding: .5rem .9rem; } .notes p { max-width: 90ch; }
 .card span { color: var(--quiet); font-size: .88rem; }
 figure { margin: 0 0 1.8rem; background: #fff; border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
 figure h3 { margin: 0 0 .6rem; }
@@ -89,6 +91,7 @@ def _page(registration: Registration, pictures: Iterable[Picture]) -> str:
     sections = [
         f"<h1>{title}</h1>",
         _citation(record),
+        _notes(registration.notes),
         _cards(registration),
         "<h2>Pictures</h2><p class='quiet'>Radiological view: the patient's right is on the left of the picture.</p>",
         *map(_figure, pictures),
@@ -113,17 +116,31 @@ def _citation(record: Mapping[str, Any]) -> str:
     return f"<p class='quiet'>{escape(citation.get('text', ''))}{link}</p>"
 
 
+def _notes(notes: Sequence[str]) -> str:
+    """What the reader should know before the figures."""
+    return f"<div class='notes'>{''.join(f'<p>{escape(note)}</p>' for note in notes)}</div>" if notes else ""
+
+
 def _cards(registration: Registration) -> str:
     """The figures a reader looks for first."""
     metrics, record = registration.metrics, registration.record
     cards = [(f"{old:.2f} → {new:.2f}{unit}", name) for name, old, new, unit in _changes(metrics)]
+    if wording.SHAPE in metrics:
+        cards.append(_shape_card(metrics))
     if "folded_fraction" in metrics:
         cards.append((f"{100 * metrics['folded_fraction']:.3g} %", "voxels folded"))
     if "seconds" in record:
         memory = f", {record['peak_memory_mb'] / 1024:.1f} GB" if "peak_memory_mb" in record else ""
         cards.append((_duration(record["seconds"]), f"on {record.get('device', 'cpu')}{memory}"))
     shown = (f"<div class='card'><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in cards)
-    return f"<div class='cards'>{''.join(shown)}</div>"
+    meaning = f"<p class='quiet'>{wording.SHAPE_HELP}</p>" if wording.SHAPE in metrics else ""
+    return f"<div class='cards'>{''.join(shown)}</div>{meaning}"
+
+
+def _shape_card(metrics: Mapping[str, float]) -> tuple[str, str]:
+    outside = metrics.get(wording.SHAPE_OUTSIDE)
+    beside = "" if outside is None else f", {wording.percent(outside)} outside the lesion"
+    return wording.percent(metrics[wording.SHAPE]), f"explained by shape{beside}"
 
 
 def _changes(metrics: Mapping[str, float]) -> list[tuple[str, float, float, str]]:
@@ -143,6 +160,8 @@ def _named(key: str) -> tuple[str, str]:
     """A metric's key as a person writes it, and its unit."""
     if key == "seconds":
         return "Time", "s"
+    if key in wording.NAMES:
+        return wording.NAMES[key], ""
     ending = next((ending for ending in _UNITS if key.endswith(ending)), "")
     words = [_SPELLING.get(word, word) for word in key.removesuffix(ending).split("_")]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]]), _UNITS.get(ending, "")
@@ -210,7 +229,9 @@ def _parameters(record: Mapping[str, Any]) -> str:
             rows.append(_row([name, text, "", ""]))
             continue
         kind = "" if parameter.check(value) == parameter.default else "changed"
-        rows.append(_row([parameter.title, text, parameter.unit, parameter.help], kind))
+        automatic = parameter.is_automatic(parameter.check(value))
+        shown = [catalog.AUTOMATIC, ""] if automatic else [text, parameter.unit]
+        rows.append(_row([parameter.title, *shown, parameter.help], kind))
     note = "<p class='quiet'>Bold: differs from the default.</p>"
     return f"{note}<table>{_head(['parameter', 'value', 'unit', 'meaning'])}{''.join(rows)}</table>"
 

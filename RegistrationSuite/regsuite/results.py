@@ -46,9 +46,10 @@ def result_folder(folder: Path | str, overwrite: bool = False) -> Iterator[Path]
 def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
     """Write everything into an existing folder; returns each file or folder by the result's name, as in the report.
 
-    transform.h5 and inverse.h5 (ITK), images as .nii.gz, sequences as folders of frames, curves and tables as .csv,
-    report.json with record, metrics and tables, and, where matplotlib is installed, report.html with pictures of the
-    result and of the ``inputs`` (by role). InputError where a file cannot be written.
+    transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, sequences as folders of
+    frames, curves and tables as .csv, report.json with record, metrics, notes and tables, and, where matplotlib is
+    installed, report.html with pictures of the result and of the ``inputs`` (by role). InputError where a file cannot
+    be written.
     """
     files: dict[str, str] = {}
 
@@ -60,7 +61,9 @@ def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -
     put("transform", ".h5", io.write_transform, registration.transform)
     put("inverse", ".h5", io.write_transform, registration.inverse)
     put("warped", ".nii.gz", io.write_image, registration.warped)
-    put("warped_labels", ".nii.gz", io.write_labels, registration.warped_labels)
+    put("warped_labels", ".seg.nrrd", io.write_labels, registration.warped_labels)
+    for name, labels in registration.labels.items():
+        put(name, ".seg.nrrd", io.write_labels, labels)
     for name, image in registration.images.items():
         put(name, ".nii.gz", io.write_image, image)
     for name, frames in registration.sequences.items():
@@ -111,11 +114,12 @@ def _write_page(
 
 
 def write_report(registration: Registration, folder: Path, files: Mapping[str, str]) -> None:
-    """report.json: how the result was made, what was measured, and which files it came to."""
+    """report.json: how the result was made, what was measured, what to know of it, and which files it came to."""
     record = registration.record
     measured = {key: record[key] for key in ("seconds", "peak_memory_mb", "device") if key in record}
     report = dict(record)
-    report |= {"metrics": registration.metrics | measured, "tables": registration.tables, "files": files}
+    report |= {"metrics": registration.metrics | measured, "notes": registration.notes}
+    report |= {"tables": registration.tables, "files": files}
     (folder / REPORT).write_text(as_json(report) + "\n", encoding="utf-8")
 
 

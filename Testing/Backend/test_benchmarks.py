@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -11,13 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
+from regsuite import phantoms
+from regsuite.spatial import Grid, Image
+from regsuite.transforms import identity
 
 TESTING = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTING))
 
-from Benchmarks import metamorphosis, run  # noqa: E402
+from Benchmarks import ants_peer, cases, judging, metamorphosis, real_cases, real_pairs, run  # noqa: E402
+from Benchmarks.lesions import former_lesion  # noqa: E402
 from Benchmarks.rows import Goal, failed, parse_goal, row, skipped  # noqa: E402
+from Benchmarks.tumours import Sensitivity, Tumours  # noqa: E402
 from Benchmarks.workshop import CaseFailed, Missing, Workshop, data_folder  # noqa: E402
 
 FIELDS = {"claim", "data", "ours", "peer", "peer_value", "unit", "goal", "met"}
@@ -170,6 +177,9 @@ class Answers(Workshop):
         "error_mm": 0.5,
         "error_95_mm": 1.0,
         "folded_fraction": 0.0,
+        "left_final": 0.1,
+        "left_deformation": 0.2,
+        "left_outside": 0.15,
         "seconds": 60.0,
         "memory_mb": 900.0,
     }
@@ -177,8 +187,16 @@ class Answers(Workshop):
     def run(self, function: str, *, python: str = sys.executable, **arguments: Any) -> Any:
         if function == "cases:make":
             return {"refused": ""}
-        worse = {"dice_ventricles": 0.5, "error_mm": 3.0, "error_95_mm": 5.0}
-        return {**self.figures, **(worse if function in ("cases:before", "cases:demons") else {})}
+        if function == "cases:make_tumours":
+            return list(arguments["recipes"])[: arguments["count"]]
+        if function == "ours:variations":
+            changed = {name: [0.9, 0.85] for name in arguments["names"]}
+            return [{"usual": 0.9, **changed}, {"usual": 0.8, **changed}]
+        worse = {"dice_ventricles": 0.5, "error_mm": 3.0, "error_95_mm": 5.0, "left_final": 1.0}
+        figures = {**self.figures, **(worse if function.partition(":")[0] in ("judging", "demons") else {})}
+        if function == "judging:before_each":
+            figures = {name: figure for name, figure in figures.items() if name not in ("seconds", "memory_mb")}
+        return [figures] * len(arguments["cases"]) if "cases" in arguments else figures
 
 
 def test_rows_of_the_demonstration_follow_from_its_figures() -> None:
@@ -194,6 +212,139 @@ def test_rows_of_the_demonstration_follow_from_its_figures() -> None:
         workshop.figures = {**Answers.figures, "folded_fraction": 1e-6, "dice_ventricles": 0.55}
         rows = metamorphosis.Metamorphosis(workshop, full=False).demonstration()
     assert [each["met"] for each in rows] == [False, False, False, True, True, True, True]
+
+
+def test_tables_of_the_tumours_follow_from_their_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ants_peer.INTERPRETER, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with Answers() as workshop:
+        rows = Tumours(workshop, full=True).twelve()
+        tables = workshop.tables
+    lines = {line[0]: line[1:] for line in tables["tumours"]["rows"]}
+    assert lines["before"][0] == [0.5, 0.0]
+    assert lines["before"][-1] is None  # doing nothing costs nothing
+    assert lines["LDDMM"][:2] == [[0.9, 0.0], [0.5, 0.0]]
+    assert len(lines) == 1 + 5 + 2
+    assert len(tables["each tumour"]["rows"]) == 12 * len(lines)
+    against = [each for each in rows if each["peer"] == "SimpleITK diffeomorphic demons, lesion left out"]
+    assert [each["met"] for each in against] == [True, True, True]
+    margins = [each for each in rows if each["goal"] and each["goal"].startswith("> peer + ")]
+    assert [each["met"] for each in margins] == [False, False, False]
+
+
+def test_a_real_pair_keeps_what_can_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One method that breaks is a row that is not met, and the others stay; a peer that is not there is left out."""
+
+    class Broken(Answers):
+        def run(self, function: str, *, python: str = sys.executable, **arguments: Any) -> Any:
+            if arguments.get("method") == "lddmm":
+                raise CaseFailed("out of memory")
+            return {**super().run(function, **arguments), "correlation_outside": 0.5, "tre_mm": 2.0}
+
+    (tmp_path / "tumour3d_bratsreg").mkdir()
+    monkeypatch.setenv("REGSUITE_DATA", str(tmp_path))
+    monkeypatch.delenv(ants_peer.INTERPRETER, raising=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with Broken() as workshop:
+        visits = next(pair for pair in real_pairs.PAIRS if "after treatment to before" in pair.title)
+        rows = real_pairs.RealPairs(workshop, full=True).pair(visits)
+        ways = [line[1] for line in workshop.tables["real pairs"]["rows"]]
+    assert ways == [
+        "before",
+        "initial alignment alone",
+        "weighted metamorphosis, evolving mask",
+        "weighted metamorphosis, constant mask",
+        "metamorphosis",
+        "cost-function masking",
+        "SimpleITK diffeomorphic demons, lesion left out",
+    ]
+    assert [(each["claim"], each["failed"]) for each in rows if "failed" in each] == [("LDDMM", "out of memory")]
+    distances = [each for each in rows if each["claim"] == "distance of landmarks, mean"]
+    assert [(each["peer"], each["met"]) for each in distances] == [("before", False), (real_pairs.DEMONS, False)]
+
+
+def test_sensitivity_is_the_largest_change() -> None:
+    """Of two cases with 0.9 and 0.8: 0.9 and 0.85 change their mean by 0.05 and 0, one of them by up to 0.1."""
+    with Answers() as workshop:
+        rows = Sensitivity(workshop, full=True).four()
+        table = workshop.tables["sensitivity"]
+    assert [each["ours"] for each in rows[:2]] == [0.05, 0.1]
+    assert [line[:2] for line in table["rows"][:2]] == [["kernel_widths", "2"], ["kernel_widths", "1/2"]]
+    assert np.allclose([line[2:] for line in table["rows"][:2]], [[0.05, 0.1], [0.0, -0.05]])
+
+
+def test_a_run_tells_what_its_sensitivity_is_measured_about() -> None:
+    """Automatic parameters stand in the log, whose words this reads."""
+    from Benchmarks import ours
+
+    result = ours._run(phantoms.shapes_2d((48, 40)), "weighted-metamorphosis", {"levels": 1, "iterations": 2})
+    chosen = ours._chosen(result)
+    assert {"kernel_widths", "regularity", "intensity_penalty", "iterations", "steps"} <= chosen.keys()
+    assert all(value != 0 for value in (chosen["intensity_penalty"], chosen["steps"], *chosen["kernel_widths"]))
+    assert ours._scaled(chosen["kernel_widths"], 2.0) == [2 * width for width in chosen["kernel_widths"]]
+    assert (ours._scaled(5, 0.5), ours._scaled(0.3, 2.0)) == (2, 0.6)
+
+
+def test_a_part_is_chosen_by_what_it_claims(workshop: Workshop) -> None:
+    groups = metamorphosis.groups(workshop, True)
+    assert len(run.named(groups, "")) == len(groups)
+    assert {data for _, data, _ in run.named(groups, "real pair, MNI152 to BraTS-Reg")} == {
+        "MNI152 to BraTS-Reg 002 before treatment",
+        "MNI152 to BraTS-Reg 002 after treatment",
+    }
+    assert run.command("metamorphosis", True, "real") == 'make -s bench NAME=metamorphosis FULL=1 ONLY="real"'
+
+
+def test_a_path_is_judged_by_its_map_and_what_it_paints(tmp_path: Path) -> None:
+    """One pixel to the right in four steps, and a patch painted at once and carried along."""
+    source = np.zeros((20, 24), dtype=np.float32)
+    source[8:12, 6:10] = 1
+    target = np.roll(source, 1, axis=1)
+    target[3, 5] = 0.5
+    np.savez(tmp_path / "images.npz", source=source, target=target)
+    velocity = np.zeros((4, 20, 24, 2), dtype=np.float32)
+    velocity[..., 0] = 1.0
+    painted = np.zeros((4, 20, 24), dtype=np.float32)
+    painted[3, 3, 5] = 4 * 0.5
+    np.savez(tmp_path / "path.npz", velocity=velocity, painted=painted, final=target, energy=0.75)
+    figures = judging.path(str(tmp_path / "images.npz"), str(tmp_path / "path.npz"))
+    start = 8 + 0.25
+    assert figures["compared_deformation"] == pytest.approx(0.25 / start, abs=1e-5)
+    assert figures["compared_final"] == pytest.approx(0, abs=1e-5)
+    assert figures["energy"] == pytest.approx(0.75 / start, abs=1e-5)
+    assert figures["energy_blurred"] == pytest.approx(0.75 / start, abs=1e-5)
+    assert figures["folded_fraction"] == 0
+
+
+def test_the_figures_of_doing_nothing() -> None:
+    case = phantoms.shapes_2d((48, 40))
+    figures = judging.judged(cases.Kept(case, case.fixed, case.moving), identity(2))
+    assert (figures["left_deformation"], figures["left_outside"], figures["left_final"]) == (1, 1, 1)
+    assert figures["correlation_outside"] < 1
+    case = dataclasses.replace(case, moving=case.fixed)
+    figures = judging.judged(cases.Kept(case, case.fixed, case.fixed), identity(2))
+    assert figures["correlation_outside"] == pytest.approx(1)
+
+
+def test_a_former_lesion_is_found_with_its_rim() -> None:
+    """A dark ball with a bright shell before, tissue after; the second visit is brighter as a whole."""
+    grid = Grid.regular((60, 60, 60), 2.0)
+    x = grid.points().numpy() - grid.centre
+    noise = np.random.default_rng(0).normal(0, 0.12, (2, *grid.shape))
+    head = np.linalg.norm(x, axis=-1) < 50
+    away = np.linalg.norm(x - np.array([12.0, 0, 0]), axis=-1)
+    before = np.where(away < 8, 0.5, np.where(away < 11, 1.3, np.where(away < 16, 0.7, 1.0))) + noise[0]
+    visits = [Image.from_array((head * each).astype(np.float32), grid) for each in (before, 1.5 * (1 + noise[1]))]
+    found, true = former_lesion(*visits).array() > 0, away < 16
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.85
+
+
+def test_landmarks_lie_where_their_voxels_are(tmp_path: Path) -> None:
+    """Row X, Y, Z is the voxel (X, Y + 239, Z) of the file."""
+    (tmp_path / "BraTSReg_002_00_0000_landmarks.csv").write_text("Landmark,X,Y,Z\n1,155.0,-68.0,93.0\n2,1,-239,0\n")
+    grid = Grid.from_affine((155, 240, 240), np.array([[0, 0, -1, 0], [0, -1, 0, 239], [1, 0, 0, 0], [0, 0, 0, 1.0]]))
+    points = real_cases._landmarks(str(tmp_path), "before", grid).array()
+    assert points.tolist() == [[-155, 239 - 171, 93], [-1, 239, 0]]
 
 
 def test_quick_and_full_have_groups_of_their_own(workshop: Workshop) -> None:

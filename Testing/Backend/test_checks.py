@@ -18,6 +18,7 @@ from regsuite.spatial import Grid, Image, LabelImage, PointSet
 from stand_in_method import METHOD, Parameters
 
 GRID = Grid.regular((12, 14, 16), (2.0, 1.5, 1.0))
+COARSE = Grid.regular((6, 7, 8), (4.0, 3.0, 2.0))
 
 
 def textured(grid: Grid = GRID, channels: int = 1) -> Image:
@@ -33,15 +34,17 @@ def box(grid: Grid = GRID, thickness: int = 3) -> LabelImage:
 
 
 def good() -> dict[str, Any]:
-    return {"fixed": textured(), "moving": textured(), "mask": box(), "moving_labels": box(), "fixed_labels": box()}
+    """The moving image and what belongs to it lie on a grid of their own."""
+    fixed = {"fixed": textured(), "mask": box(), "fixed_labels": box()}
+    return {**fixed, "moving": textured(COARSE), "moving_mask": box(COARSE), "moving_labels": box(COARSE)}
 
 
 def shifted(grid: Grid, *mm: float) -> Grid:
     return dataclasses.replace(grid, origin=tuple(x + d for x, d in zip(grid.origin, mm, strict=True)))
 
 
-def with_value(value: float) -> Image:
-    image = textured()
+def with_value(value: float, grid: Grid = GRID) -> Image:
+    image = textured(grid)
     image.data[0, 0, 1, 2, 3] = value
     return image
 
@@ -57,27 +60,45 @@ def sentence_of(inputs: dict[str, Any], parameters: Any = None, method: catalog.
 
 
 FLAT = Grid.regular((14, 16))
-COARSE = Grid.regular((6, 7, 8), (4.0, 3.0, 2.0))
+FAR = shifted(COARSE, 0, 0, 100)
 
 BAD: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "2D with 3D": (lambda: {"moving": textured(FLAT)}, "The fixed image is 3D and the moving image is 2D"),
     "2D mask": (lambda: {"mask": box(FLAT)}, "The fixed image is 3D and the lesion mask is 2D"),
     "empty": (lambda: {"fixed": Image.from_array(np.zeros(GRID.shape), GRID)}, "The fixed image is empty"),
     "constant": (
-        lambda: {"moving": Image.from_array(np.full(GRID.shape, 5.0), GRID)},
+        lambda: {"moving": Image.from_array(np.full(COARSE.shape, 5.0), COARSE)},
         "The moving image has the same value, 5,",
     ),
     "NaN": (
-        lambda: {"moving": with_value(math.nan)},
-        "The moving image is not finite (NaN or infinite) in 1 of its 2688 voxels",
+        lambda: {"moving": with_value(math.nan, COARSE)},
+        "The moving image is not finite (NaN or infinite) in 1 of its 336 voxels",
     ),
     "infinite": (
         lambda: {"fixed": with_value(-math.inf)},
         "The fixed image is not finite (NaN or infinite) in 1 of its 2688 voxels",
     ),
     "vector": (lambda: {"moving": textured(channels=3)}, "The moving image has 3 values a voxel"),
-    "mask empty": (lambda: {"mask": box(thickness=0)}, "The mask is empty"),
-    "mask everywhere": (lambda: {"mask": box(thickness=12)}, "The mask covers 100 % of the fixed image"),
+    "mask empty": (
+        lambda: {"mask": box(thickness=0)},
+        "Nothing is marked in the lesion mask: mark a region in it, or leave it out.",
+    ),
+    "mask everywhere": (
+        lambda: {"mask": box(thickness=12)},
+        "The region marked in the lesion mask covers 100 % of the fixed",
+    ),
+    "other mask empty": (
+        lambda: {"moving_mask": box(COARSE, thickness=0)},
+        "Nothing is marked in the moving mask: mark a region in it, or leave it out.",
+    ),
+    "other mask everywhere": (
+        lambda: {"moving_mask": box(COARSE, thickness=6)},
+        "The region marked in the moving mask covers 100 % of the moving image, which leaves nothing to align",
+    ),
+    "other mask's grid": (
+        lambda: {"moving_mask": box()},
+        "The grid of the moving mask is not that of the moving image (16 × 14 × 12 voxels, not 8 × 7 × 6)",
+    ),
     "mask grid": (
         lambda: {"mask": box(shifted(GRID, 0.5, 0, 0))},
         "The grid of the lesion mask is not that of the fixed image (up to 0.5 mm apart)",
@@ -87,16 +108,16 @@ BAD: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
         "The grid of the lesion mask is not that of the fixed image (8 × 7 × 6 voxels, not 16 × 14 × 12)",
     ),
     "moving labels' grid": (
-        lambda: {"moving_labels": box(shifted(GRID, 0, 9, 0))},
+        lambda: {"moving_labels": box(shifted(COARSE, 0, 9, 0))},
         "The grid of the moving labels is not that of the moving image (up to 9 mm apart)",
     ),
     "fixed labels' grid": (
         lambda: {"fixed_labels": box(COARSE)},
-        "The grid of the fixed labels is not that of the fixed image",
+        "The grid of the fixed labels is not that of the fixed image (8 × 7 × 6 voxels, not 16 × 14 × 12)",
     ),
     "no overlap": (
-        lambda: {"moving": textured(shifted(GRID, 0, 0, 100)), "moving_labels": box(shifted(GRID, 0, 0, 100))},
-        "The fixed and the moving image do not overlap in space, they are 76 mm apart: set 'initial' to",
+        lambda: {"moving": textured(FAR), "moving_labels": box(FAR), "moving_mask": box(FAR)},
+        "The fixed and the moving image do not overlap in space, they are 75 mm apart: set 'initial' to",
     ),
     "labels as an image": (
         lambda: {"fixed": box()},
@@ -135,8 +156,12 @@ def test_missing_input(role: str) -> None:
 
 def test_required_mask_is_missing() -> None:
     inputs = {"fixed": textured(), "moving": textured()}
-    method = catalog.method("weighted-metamorphosis")
+    method = dataclasses.replace(
+        METHOD, inputs=tuple(dataclasses.replace(each, required=True) for each in METHOD.inputs)
+    )
     assert "needs the lesion mask, the input 'mask'" in sentence_of(inputs, method=method)
+    empty = {**good(), "mask": box(thickness=0)}
+    assert sentence_of(empty, method=method).endswith("or choose a method that needs none.")
 
 
 def test_a_single_slice_in_3d() -> None:
@@ -154,7 +179,7 @@ def test_mask_that_covers_all_that_is_seen() -> None:
     values = np.zeros(GRID.shape)
     values[:3] = np.random.default_rng(0).uniform(1, 2, (3, *GRID.shape[1:]))
     inputs = {**good(), "fixed": Image.from_array(values, GRID)}
-    assert sentence_of(inputs).startswith("The mask covers 100 % of what the fixed image shows")
+    assert "the lesion mask covers 100 % of what the fixed image shows" in sentence_of(inputs)
 
 
 def test_distance_between_images_on_a_turned_grid() -> None:

@@ -25,7 +25,7 @@ from regsuite.errors import InputError
 from regsuite.jobs import Job, Message, WorkerClient, run
 from regsuite.spatial import Grid, Image, LabelImage, PointSet
 from regsuite.transforms import Affine
-from stand_in_method import SHIFT, ball
+from stand_in_method import NOTE, SHIFT, ball
 
 
 @pytest.fixture
@@ -63,7 +63,9 @@ def test_list_names_every_method_with_its_paper(capsys: pytest.CaptureFixture[st
     weighted = listed["weighted-metamorphosis"]
     assert weighted["doi"] == "10.1007/978-3-031-11203-4_2"
     assert weighted["paper"] == "weighted-metamorphosis"
-    assert [item["role"] for item in weighted["inputs"] if item["required"]] == ["fixed", "moving", "mask"]
+    assert [item["role"] for item in listed["lddmm"]["inputs"] if item["required"]] == ["fixed", "moving"]
+    frames = {item["role"]: item["frame"] for item in weighted["inputs"]}
+    assert (frames["mask"], frames["moving_labels"], frames["fixed_labels"]) == ("fixed", "moving", "fixed")
     resolution = next(item for item in weighted["parameters"] if item["name"] == "resolution")
     assert (resolution["unit"], resolution["minimum"], resolution["type"]) == ("mm", 0.0, "float")
     assert cli.main(["list"]) == 0
@@ -71,25 +73,42 @@ def test_list_names_every_method_with_its_paper(capsys: pytest.CaptureFixture[st
     assert all(name in text for name in listed)
 
 
-AUTOMATIC = {"resolution": 0.0, "kernel_widths": (0.0,), "levels": 0}
+@pytest.mark.parametrize("name", catalog.methods())
+def test_masks_and_labels_are_declared_on_the_grid_that_their_names_say(name: str) -> None:
+    method = catalog.method(name)
+    for item in method.inputs:
+        if item.kind in ("mask", "labels"):
+            assert (item.frame == "moving") == item.role.startswith("moving_"), item.role
+    for output in method.outputs:
+        if output.kind == "labels":
+            assert (output.frame == "moving") == output.name.endswith("_on_moving"), output.name
 
 
-@pytest.mark.parametrize("method", ["lddmm", "weighted-metamorphosis"])
-def test_parameters_whose_zero_is_automatic(method: str, capsys: pytest.CaptureFixture[str]) -> None:
+AUTOMATIC = {"resolution": 0.0, "kernel_widths": (0.0,), "levels": 0, "steps": 0}
+
+
+@pytest.mark.parametrize(
+    ("method", "automatic"),
+    [("lddmm", AUTOMATIC), ("weighted-metamorphosis", {**AUTOMATIC, "intensity_penalty": 0.0})],
+)
+def test_parameters_whose_zero_is_automatic(
+    method: str, automatic: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["list", "--json"]) == 0
     listed = {item["name"]: item for item in json.loads(capsys.readouterr().out)}[method]["parameters"]
-    assert {item["name"] for item in listed if item["automatic"]} == set(AUTOMATIC)
+    assert {item["name"] for item in listed if item["automatic"]} == set(automatic)
     assert all(item["minimum"] == 0 for item in listed if item["automatic"])
-    values = catalog.method(method).check_values(dict.fromkeys(AUTOMATIC, "automatic"))
-    assert {name: getattr(values, name) for name in AUTOMATIC} == AUTOMATIC
-    assert catalog.method(method).check_values(dict.fromkeys(AUTOMATIC, "")) == values
-    with pytest.raises(InputError, match="'steps' takes a whole number, not 'automatic'"):
-        catalog.method(method).check_values({"steps": "automatic"})
+    values = catalog.method(method).check_values(dict.fromkeys(automatic, "automatic"))
+    assert {name: getattr(values, name) for name in automatic} == automatic
+    assert catalog.method(method).check_values(dict.fromkeys(automatic, "")) == values
+    with pytest.raises(InputError, match="'iterations' takes a whole number, not 'automatic'"):
+        catalog.method(method).check_values({"iterations": "automatic"})
     with pytest.raises(SystemExit):
         cli.main(["run", method, "--help"])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["resolution", "automatic", "(0", "to", "50", "mm)"] in lines
-    assert ["steps", "8", "(2", "to", "200)"] in lines
+    assert ["steps", "automatic", "(0", "to", "200)"] in lines
+    assert ["iterations", "50", "(1", "to", "5000)"] in lines
 
 
 def test_list_and_help_need_no_torch() -> None:
@@ -111,18 +130,23 @@ def test_run_writes_everything(
     stand_in: Any, files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "deep" / "out"
-    labels = ["--moving-labels", files["moving_labels"], "--set", "factors=1,2", "initial=rigid", "--seed", "3"]
-    assert cli.main(command(files, out, "--preset", "slow", "--set", "seconds=0.01", *labels)) == 0
+    labels = ["--moving-labels", files["moving_labels"], "--mask", files["fixed_labels"]]
+    settings = ["--preset", "slow", "--set", "seconds=0.01", "factors=1,2", "initial=rigid", "--seed", "3"]
+    assert cli.main(command(files, out, *labels, *settings)) == 0
     heard = capsys.readouterr()
     assert "Reading the images" in heard.err
     assert f"Results in {out}" in heard.out
+    assert heard.err.splitlines()[-1] == f"Note: {NOTE}"
     report = json.loads((out / "report.json").read_text())
     assert report["method"] == "stand-in"
     assert report["seed"] == 3
     assert report["parameters"] == {"seconds": 0.01, "behaviour": "good", "initial": "rigid", "factors": [1.0, 2.0]}
-    assert {"seconds", "peak_memory_mb", "device", "random"} == set(report["metrics"])
+    figures = {"random", "explained_by_shape", "explained_by_shape_outside"}
+    assert {"seconds", "peak_memory_mb", "device", *figures} == set(report["metrics"])
+    assert report["notes"] == [NOTE]
     assert report["inputs"]["fixed"]["path"] == files["fixed"]
-    named = {"transform", "inverse", "warped", "warped_labels", "jacobian", "evolution", "energy", "shift", "report"}
+    named = {"transform", "inverse", "warped", "warped_labels", "mask_on_moving", "jacobian", "evolution", "report"}
+    named |= {"energy", "spending", "shift"}
     assert named <= set(report["files"])
     assert {item.name for item in out.iterdir()} == {*report["files"].values(), "report.json"}
     assert sorted(tmp_path.glob(".*")) == sorted(tmp_path.glob("deep/.*")) == []
@@ -152,8 +176,28 @@ def test_what_run_wrote_is_right(stand_in: Any, files: dict[str, str], tmp_path:
     assert np.allclose(sitk.GetArrayFromImage(sitk.ReadImage(str(frames[1]))), warped)
     with (out / "energy.csv").open(newline="") as stream:
         assert list(csv.reader(stream)) == [["step", "total"], ["0.0", "0.0"]]
+    with (out / "spending.csv").open(newline="") as stream:
+        rows = [["time", "deformation", "intensity"], ["0.0", "0.25", "0.5"], ["1.0", "0.75", "0.125"]]
+        assert list(csv.reader(stream)) == rows
     with (out / "shift.csv").open(newline="") as stream:
         assert float(next(csv.DictReader(stream))["mm"]) == pytest.approx(SHIFT[0], abs=1e-3)
+
+
+def test_labels_are_written_with_their_names(stand_in: Any, files: dict[str, str], tmp_path: Path) -> None:
+    """The mask lies on the moving image's grid then, moved as the ball is."""
+    core = io.read_labels(files["fixed_labels"])
+    named = LabelImage(core.data * 4, core.grid, {4: "tumour core"}, {4: (0.5, 0.25, 1.0)})
+    io.write_labels(files["fixed_labels"], named)
+    words = ["--moving-labels", files["moving_labels"], "--mask", files["fixed_labels"]]
+    assert cli.main(command(files, tmp_path / "out", *words)) == 0
+    carried = io.read_labels(tmp_path / "out" / "mask_on_moving.seg.nrrd")
+    assert (carried.names, carried.colours) == ({4: "tumour core"}, {4: (0.5, 0.25, 1.0)})
+    assert carried.grid.same_as(io.read_image(files["moving"]).grid)
+    middle = [each.grid.points(torch.float64)[each.mask()].mean(dim=0) for each in (carried, named)]
+    assert np.allclose(middle[0] - middle[1], SHIFT, atol=0.2)
+    warped = io.read_labels(tmp_path / "out" / "warped_labels.seg.nrrd")
+    assert warped.names == {1: "1"}
+    assert warped.grid.same_as(named.grid)
 
 
 def test_flat_images(stand_in: Any, tmp_path: Path) -> None:
@@ -240,7 +284,15 @@ def test_unknown_preset(
     stand_in: Any, files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = command(files, tmp_path / "out", "--preset", "fast")
-    assert fails(capsys, words) == "Method 'stand-in' has no preset 'fast': choose one of slow."
+    assert fails(capsys, words) == "Method 'stand-in' has no preset 'fast': choose one of plain, slow."
+
+
+@pytest.mark.parametrize("method", ["weighted-metamorphosis", "cost-function-masking"])
+def test_without_a_mask(files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
+    """Either mask will do, so that the parser cannot ask for one."""
+    words = ["run", method, "--fixed", files["fixed"], "--moving", files["moving"], "--out", str(tmp_path / "out")]
+    assert fails(capsys, words).startswith("This method needs a lesion mask, the input 'mask' on the fixed image or ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_file_and_time_series(
@@ -301,7 +353,7 @@ def test_overwrite_replaces_results_and_nothing_else(stand_in: Any, files: dict[
     (out / "report.json").write_text(json.dumps(report))
     assert cli.main(command(files, out, "--overwrite", "--seed", "5")) == 0
     assert (out / "notes.txt").read_text() == "mine"
-    assert not (out / "warped_labels.nii.gz").exists()
+    assert not (out / "warped_labels.seg.nrrd").exists()
     assert not (out / "evolution" / "old.txt").exists()
     assert json.loads((out / "report.json").read_text())["seed"] == 5
     assert (tmp_path / "fixed.nrrd").exists()

@@ -88,6 +88,22 @@ def test_figures_are_those_of_a_benchmark(monkeypatch: pytest.MonkeyPatch) -> No
     assert "ventricles | demo" not in tables.with_figures(written, {**bench, "rows": []})
 
 
+def test_tables_are_those_of_a_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Means with their deviations, by the command that measured them; a part leaves what it did not measure."""
+    tables = loaded("make_tables", DOCS / "make_tables.py", monkeypatch)
+    page = tables.FIGURES.read_text(encoding="utf-8")
+    names = re.findall(r"<!-- table: ([\w ]+) -->", page)
+    assert {"tumours", "sensitivity", "real pairs", "Demeter"} == set(names)
+    table = {"columns": ["method", "Dice", "time"], "rows": [["LDDMM", [0.91234, 0.02], None], ["before", 0.5, 1234.5]]}
+    environment = {"command": 'make -s bench NAME=metamorphosis ONLY="tumours"', "cores": 2}
+    written = tables.with_figures(page, {"rows": [], "tables": {"tumours": table}, "environment": environment})
+    assert "| method | Dice | time |\n| --- | --- | --- |\n| LDDMM | 0.912 ± 0.02 |  |\n" in written
+    assert "| before | 0.5 | 1234 |\n" in written
+    assert 'Measured by `make -s bench NAME=metamorphosis ONLY="tumours"` with: cores 2.\n' in written
+    pieces = [re.split(r"<!-- table: tumours -->.*?<!-- end -->", each, flags=re.DOTALL) for each in (page, written)]
+    assert pieces[0] == pieces[1]
+
+
 # --- the example of the developers' page ---
 
 

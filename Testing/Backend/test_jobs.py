@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import stand_in_method
 import torch
 from regsuite import io, jobs
 from regsuite.errors import Cancelled, InputError, JobFailed
@@ -197,7 +198,7 @@ def test_importing_jobs_does_not_import_torch() -> None:
 def test_same_result_in_worker_and_in_place(client: WorkerClient, pair: dict[str, Any]) -> None:
     values = pair["moving"].array() > 50
     labels = LabelImage.from_array(values, pair["moving"].grid, {1: "ball"}, {1: (1.0, 0.5, 0.0)})
-    task = job({**pair, "moving_labels": labels}, seconds=0.5)
+    task = job({**pair, "moving_labels": labels, "mask": labels}, seconds=0.5)
     client.submit(task)
     assert client.running
     with pytest.raises(JobFailed, match="is running"):
@@ -211,6 +212,11 @@ def test_same_result_in_worker_and_in_place(client: WorkerClient, pair: dict[str
     assert torch.equal(there.warped.data, here.warped.data)
     assert torch.equal(there.warped_labels.data, here.warped_labels.data)
     assert there.warped_labels.names == {1: "ball"}
+    carried = there.labels["mask_on_moving"]
+    assert torch.equal(carried.data, here.labels["mask_on_moving"].data)
+    assert carried.data.any()
+    assert (carried.grid, carried.names, carried.colours) == (labels.grid, labels.names, labels.colours)
+    assert there.notes == here.notes == [stand_in_method.NOTE]
     assert there.metrics == here.metrics
     assert {"progress", "curve", "preview", "done"} <= {message.kind for message in messages}
     curve = [message for message in messages if message.kind == "curve"]

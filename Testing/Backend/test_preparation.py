@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from regsuite.progress import Progress
 from regsuite.solvers.bias import even_out
 from regsuite.solvers.growth import growing_masks
 from regsuite.solvers.initial import align
-from regsuite.solvers.pair import make_pair, pyramid
+from regsuite.solvers.pair import Pair, correlation_of, make_pair, matched, noise_of, pyramid
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.transforms import Affine, identity, warp_image
 
@@ -79,6 +81,30 @@ class TestAlign:
         assert float((truth.points(x) - x).norm(dim=-1).mean()) > 12
         assert float((found.points(x) - truth.points(x)).norm(dim=-1).mean()) < 1.0
 
+    def test_a_seed_gives_the_same_again(self) -> None:
+        case = phantoms.shapes_2d()
+        found = [align(case.fixed, case.moving, "affine", case.mask, Progress(), seed=3).matrix for _ in range(3)]
+        assert torch.equal(found[0], found[1])
+        assert torch.equal(found[0], found[2])
+
+    @pytest.mark.parametrize("places", [((22.0, 12.0), (-24.0, -14.0)), ((22.0, 12.0), (22.0, -14.0))])
+    def test_lesions_of_both_images_are_not_compared(
+        self, places: tuple[tuple[float, float], tuple[float, float]]
+    ) -> None:
+        """Bright blobs at two places, which have a say neither in where a head's middle is nor in how it is turned."""
+        image, labels = self._head(2)
+        matrix = np.eye(3)
+        angle = np.deg2rad(8)
+        matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        matrix[:2, 2] = (4, -6)
+        truth = Affine(matrix)
+        moving = warp_image(image, truth.inverse(), image.grid)
+        (fixed, mask), (moving, moving_mask) = (_with_blob(*each) for each in zip((image, moving), places, strict=True))
+        found = [align(fixed, moving, "rigid", mask, Progress(), 0, moving_mask) for _ in range(2)]
+        assert torch.equal(found[0].matrix, found[1].matrix)
+        x = image.grid.points(torch.float64)[labels.mask()]
+        assert float((found[0].points(x) - truth.points(x)).norm(dim=-1).mean()) < 0.3
+
     def test_none_is_the_identity(self) -> None:
         case = phantoms.shapes_2d()
         assert torch.equal(align(case.fixed, case.moving, "none", case.mask, Progress()).matrix, identity(2).matrix)
@@ -88,6 +114,13 @@ class TestAlign:
         empty = Image(torch.zeros_like(case.fixed.data), case.fixed.grid)
         with pytest.raises(InputError, match="could not be aligned"):
             align(case.fixed, empty, "rigid", None, Progress())
+
+
+def _with_blob(image: Image, centre: tuple[float, float]) -> tuple[Image, LabelImage]:
+    """An image with a bright lesion of 11 mm radius, and the lesion."""
+    away = image.grid.points(torch.float64) - torch.tensor(centre, dtype=torch.float64)
+    inside = (away.norm(dim=-1) < 11)[None, None]
+    return replace(image, data=torch.where(inside, 2.0, image.data)), LabelImage(inside.int(), image.grid)
 
 
 class TestPair:
@@ -132,3 +165,107 @@ class TestPair:
     def test_pyramid_halves_the_fine_axes_first(self) -> None:
         grids = pyramid(Grid.regular((24, 96, 96), (4.0, 1.0, 1.0)), 3)
         assert [grid.shape for grid in grids] == [(24, 24, 24), (24, 48, 48), (24, 96, 96)]
+
+
+def _gamma(image: Image, power: float) -> Image:
+    """A monotone curve, and another unit."""
+    bright = float(image.data.max())
+    return replace(image, data=300 * (image.data / bright).clamp(min=0) ** power - 40)
+
+
+class TestMatched:
+    @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+    def test_undoes_a_monotone_curve(self, power: float) -> None:
+        image, _ = phantoms.mni152(4)
+        found = matched(_gamma(image, power), image, identity(3), None)
+        inner = (image.data > 0.15) & (image.data < 0.9)  # between the landmarks
+        off = (found.data - image.data)[inner].abs()
+        assert float(off.mean()) < 0.01
+        assert float((found.data - image.data)[image.data == 0].abs().max()) < 0.01
+
+    @pytest.mark.parametrize("power", [0.5, 2.0])
+    def test_of_a_patient_the_healthy_part_tells(self, power: float) -> None:
+        """Flat tissue, where intensities are few and most percentiles the same; the noise is the fixed image's own."""
+        case = phantoms.shapes_2d(bias=0.0, anatomy=0.0, mass_effect=0.0)
+        curved = _gamma(case.moving, power)
+        found = matched(curved, case.fixed, identity(2), case.mask)
+        for label in (phantoms.case.VENTRICLES, phantoms.case.GREY, phantoms.case.WHITE):
+            here = case.moving_labels.mask(label) & ~case.mask.mask()
+            assert float(found.data[0, 0][here].median()) == pytest.approx(
+                float(case.fixed.data[0, 0][here].median()), abs=0.03
+            )
+
+    def test_reads_the_moving_image_where_the_initial_transform_has_it(self) -> None:
+        """One half of the head is as bright again as the other, so that part of it is not enough."""
+        image, _ = phantoms.mni152(4)
+        brighter = image.grid.points()[..., 0] > 0
+        uneven = replace(image, data=image.data * (1 + brighter))
+        shift = np.eye(4)
+        shift[:3, 3] = (60, 0, 10)
+        away = Grid.from_affine(image.grid.shape, shift @ image.grid.affine)
+        found = matched(replace(_gamma(uneven, 1.0), grid=away), uneven, Affine(shift), None)
+        assert float((found.data - uneven.data).abs().mean()) < 0.005
+
+    def test_leaves_equal_images_alone(self) -> None:
+        case = phantoms.shapes_2d()
+        found = matched(case.fixed, case.fixed, identity(2), case.mask)
+        assert torch.allclose(found.data, case.fixed.data, atol=1e-5)
+
+    @pytest.mark.parametrize("constant", ["fixed", "moving"])
+    def test_flat_images_are_left_alone(self, constant: str) -> None:
+        case = phantoms.shapes_2d()
+        flat = replace(case.fixed, data=torch.full_like(case.fixed.data, 7.0))
+        fixed, moving = (flat, case.moving) if constant == "fixed" else (case.fixed, flat)
+        assert torch.equal(matched(moving, fixed, identity(2), None).data, moving.data)
+
+
+class TestNoise:
+    @pytest.mark.parametrize("shape", [(90, 80), (24, 26, 28)])
+    @pytest.mark.parametrize("sigma", [0.01, 0.05])
+    def test_of_a_flat_image(self, shape: tuple[int, ...], sigma: float) -> None:
+        image = 0.7 + sigma * torch.randn(1, 1, *shape, generator=torch.Generator().manual_seed(1))
+        assert noise_of(image, torch.ones_like(image)) == pytest.approx(sigma, rel=0.1)
+
+    @pytest.mark.parametrize("sigma", [0.03, 0.06])
+    def test_of_a_head(self, sigma: float) -> None:
+        """Sulci of a template at 2 mm are as fine as noise in part."""
+        image, _ = phantoms.mni152(2)
+        noisy = image.data + sigma * torch.randn(image.data.shape, generator=torch.Generator().manual_seed(1))
+        assert noise_of(noisy, (image.data > 0.1).float()) == pytest.approx(sigma, rel=0.3)
+
+    def test_counts_only_where_it_is_asked_for(self) -> None:
+        image = torch.randn(1, 1, 60, 60, generator=torch.Generator().manual_seed(1))
+        image[..., :30] *= 0.02
+        where = torch.zeros_like(image)
+        where[..., :28] = 1
+        assert noise_of(image, where) == pytest.approx(0.02, rel=0.1)
+        assert noise_of(image, torch.zeros_like(image)) == 0
+
+
+class TestCorrelation:
+    def _pair(self, fixed: torch.Tensor, moving: torch.Tensor) -> Pair:
+        ones, grid = torch.ones_like(fixed), Grid.regular(fixed.shape[2:], 1.0)
+        # Of so small an image nothing is detail.
+        return Pair(fixed, moving, ones, ones, grid, identity(2), 0.0, 1.0, 0.0, 1.0, size=1.0)
+
+    def test_is_pearsons_where_it_is_asked_for(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        fixed, other = (torch.rand(1, 1, 12, 14, generator=generator) for _ in range(2))
+        moving = fixed + other
+        where = torch.zeros_like(fixed)
+        where[..., 2:9, 3:11] = 1
+        inside = where.bool()
+        expected = np.corrcoef(fixed[inside].numpy(), moving[inside].numpy())[0, 1]
+        assert correlation_of(self._pair(fixed, moving), where) == pytest.approx(expected, abs=1e-5)
+        assert correlation_of(self._pair(fixed, 1 - 2 * fixed), where) == pytest.approx(-1, abs=1e-5)
+
+    def test_weighted_by_hand(self) -> None:
+        fixed = torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])
+        moving = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
+        where = torch.tensor([[[[1.0, 1.0], [0.0, 2.0]]]])
+        # Weights 1/4, 1/4, 0, 1/2: means 1/4 and 3/4, covariance 1/16, variances 3/16.
+        assert correlation_of(self._pair(fixed, moving), where) == pytest.approx(1 / 3, abs=1e-5)
+
+    def test_a_flat_image_disagrees_with_nothing(self) -> None:
+        image = torch.rand(1, 1, 12, 14, generator=torch.Generator().manual_seed(0))
+        assert correlation_of(self._pair(image, torch.full_like(image, 0.4)), torch.ones_like(image)) == 1

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.image import imread
+from regsuite import catalog, wording
 from regsuite.phantoms import TumourCase, shapes_2d, small_tumour_3d
-from regsuite.pictures import Picture, Subject, all_pictures, error_map
+from regsuite.pictures import Picture, Subject, all_pictures, draw, error_map
 from regsuite.pictures.draw import before_after, evolution, jacobian_map, warped_grid
 from regsuite.pictures.planes import head_box, planes
 from regsuite.registration import Curve, Registration, Table
@@ -22,7 +26,8 @@ from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.transforms import Affine, Transform, identity
 from regsuite.transforms.warp import warp_image, warp_labels
 
-NAMES = {"before-after", "grid", "jacobian", "intensity-added", "evolution", "energy"}
+NAMES = {"before-after", "grid", "jacobian", "intensity-added", "evolution", "energy", "spending", "mask-on-moving"}
+NOTES = ["Folds lie at <3 % of the voxels.", "The iterations ended early."]
 
 
 def registered(case: TumourCase, transform: Transform) -> Registration:
@@ -39,13 +44,24 @@ def registered(case: TumourCase, transform: Transform) -> Registration:
         warped_labels=warp_labels(case.moving_labels, transform, grid),
         images={"intensity_added": Image(added, grid), "metamorphosed": frames[-1]},
         sequences={"evolution": frames, "mask": [Image(case.mask.data.float(), grid)] * 2},
-        curves={"energy": Curve([0, 1, 2], {"total": [3.0, 2.0, 1.5]}, "evaluation", "energy")},
+        labels={"mask_on_moving": warp_labels(case.mask, transform.inverse(), case.moving.grid)},
+        curves={
+            "energy": Curve([0, 1, 2], {"total": [3.0, 2.0, 1.5]}, "evaluation", "energy"),
+            "spending": Curve([0, 1], {"deformation": [9.0, 1.0], "intensity": [0.0, 3.0]}, "time", "share"),
+        },
         tables={"overlap": Table("Overlap", ["label", "Dice before", "Dice after"], [["<Ventricles>", 0.5, 0.875]])},
-        metrics={"dice_ventricles_before": 0.5, "dice_ventricles_after": 0.875, "folded_fraction": 0.0},
+        metrics={
+            "dice_ventricles_before": 0.5,
+            "dice_ventricles_after": 0.875,
+            "folded_fraction": 0.0,
+            "explained_by_shape": 0.834,
+            "explained_by_shape_outside": 0.971,
+        },
+        notes=NOTES,
         record={
             "method": "lddmm",
             "title": "LDDMM",
-            "parameters": {"levels": 5, "optimiser": "lbfgs"},
+            "parameters": {"levels": 5, "steps": 0, "optimiser": "lbfgs"},
             "seconds": 61.0,
         },
     )
@@ -223,9 +239,115 @@ def test_page_tells_the_figures(page: tuple[Path, str]) -> None:
     assert re.search(r"<tr><td>Optimiser</td><td>lbfgs</td>", text)
 
 
+def test_what_was_left_to_the_method_is_called_automatic(page: tuple[Path, str]) -> None:
+    assert "<tr><td>Time steps</td><td>automatic</td>" in page[1]
+
+
+def test_page_begins_with_what_to_know(page: tuple[Path, str]) -> None:
+    text = page[1]
+    places = [text.index(html.escape(note)) for note in NOTES]
+    assert text.index("<h1>") < places[0] < places[1] < text.index("class='cards'")
+    assert "<3 %" not in text, "notes are escaped"
+
+
+def test_page_tells_what_shape_explains(page: tuple[Path, str]) -> None:
+    text = page[1]
+    assert "<b>83 %</b><span>explained by shape, 97 % outside the lesion</span>" in text
+    assert wording.SHAPE_HELP in text
+    assert re.search(r"<td>Explained by shape, outside the lesion</td><td class=number>0.971</td>", text)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "line"),
+    [
+        ({"explained_by_shape": 0.834, "explained_by_shape_outside": 0.971}, "83 % (outside the lesion 97 %)"),
+        ({"explained_by_shape": 1.0}, "100 %"),
+        ({"explained_by_shape": 0.0}, "0 %"),
+    ],
+)
+def test_what_shape_explains_in_a_line(metrics: dict[str, float], line: str) -> None:
+    assert wording.shape_line(metrics) == f"Explained by shape: {line}"
+
+
+def test_no_word_of_shape_where_it_is_not_known(tmp_path: Path) -> None:
+    shown = blank(Grid.regular((20, 20)), identity(2))
+    assert wording.shape_line(shown.registration.metrics) == ""
+    page = write_report(shown.registration, shown.fixed, shown.moving, tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert "xplained by shape" not in text
+    assert "class='notes'" not in text
+
+
+def test_a_curve_has_its_own_axes_and_only_a_total_falls_logarithmically(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[str, str, str, float]] = []
+
+    def keep(figure: Figure) -> bytes:
+        axes = figure.axes[0]
+        drawn.append((axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale(), axes.get_ylim()[0]))
+        return b""
+
+    monkeypatch.setattr(draw, "encoded", keep)
+    falling = [9.0, 1.0]
+    energy = draw.curve_plot("energy", Curve([0, 1], {"total": falling}, "evaluation", "energy"))
+    spending = draw.curve_plot("spending", Curve([0, 1], {"deformation": falling}, "time", "share of the energy"))
+    assert drawn[0][:3] == ("evaluation", "energy", "log")
+    assert drawn[1] == ("time", "share of the energy", "linear", 0.0)
+    assert "total should fall" in energy.caption
+    assert "total should fall" not in spending.caption
+
+
+def test_labels_are_outlined_on_the_image_they_lie_on(stand_in: Any) -> None:
+    """A mask on the moving image's grid, far from the fixed image's, is drawn in its own colour on that image."""
+    fixed, moving = Grid.regular((40, 40)), Grid.regular((60, 50), 2.0)
+    image = blank(fixed, identity(2)).fixed
+    far = Image.from_array(np.random.default_rng(0).uniform(0.2, 1, moving.shape), moving)
+    inside = np.zeros(moving.shape, dtype=int)
+    inside[45:55, 30:40] = 7
+    mask = LabelImage.from_array(inside, moving, {7: "tumour"}, {7: (1.0, 0.0, 0.0)})
+    result = Registration(identity(2), identity(2), fixed, labels={"mask_on_moving": mask})
+    result.record = {"method": stand_in.NAME}
+    picture = next(each for each in all_pictures(Subject(result, image, far)) if each.name == "mask-on-moving")
+    assert (picture.title, picture.caption) == ("Mask on the moving image", "The lesion mask, moved.")
+    shown = pixels(picture)
+    red = (shown[..., 0] > 0.7) & (shown[..., 1:].max(axis=-1) < 0.3)
+    rows, columns = np.nonzero(red[: int(0.9 * len(red))])
+    height, width = shown.shape[:2]
+    assert len(rows) > 50
+    assert columns.max() < width / 2, "the patient's right is on the left"
+    assert rows.max() < height / 2, "anterior is at the top"
+
+
 def test_a_registration_without_extras_has_a_page(tmp_path: Path) -> None:
     shown = blank(Grid.regular((20, 20, 20)), identity(3))
     assert write_report(shown.registration, shown.fixed, shown.moving, tmp_path).stat().st_size > 10_000
+
+
+def test_a_lesion_of_the_moving_image_is_shown_where_it_comes_to_lie() -> None:
+    """Patient to template: the planes go through it, and it has an outline and a line of the legend."""
+    case = shapes_2d()
+    result = registered(case, case.truth)
+    result.labels = {"mask_on_fixed": case.mask}
+    moved = Subject(result, case.fixed, case.moving, fixed_labels=case.fixed_labels)
+    given = Subject(result, case.fixed, case.moving, case.mask, fixed_labels=case.fixed_labels)
+    assert pixels(before_after(moved)).shape == pixels(before_after(given)).shape
+    assert np.array_equal(pixels(before_after(moved)), pixels(before_after(given)))
+    result.labels = {"mask_on_fixed": LabelImage.from_array(np.zeros(case.fixed.grid.shape), case.fixed.grid)}
+    assert Subject(result, case.fixed, case.moving).lesion is None
+
+
+def test_the_moving_images_own_labels_lie_beneath_those_carried_to_it() -> None:
+    """Seen where nothing covers them: with a structure's place known in both, yellow goes when they coincide."""
+    shown = subject(2)
+    ours, theirs = shown.moving_labels, shown.fixed_labels
+    assert ours is not None
+    assert theirs is not None
+    declared = catalog.method("lddmm").outputs[-1]
+    assert declared.name == "fixed_labels_on_moving"
+    yellow = []
+    for labels in (theirs, ours):
+        image = pixels(draw.labels_map(declared.name, labels, shown, declared))[:-60]  # without the legend
+        yellow.append(int(((image[..., 0] > 0.9) & (image[..., 1] > 0.7) & (image[..., 2] < 0.5)).sum()))
+    assert yellow[0] > 1.3 * yellow[1] > 0
 
 
 def test_labels_without_small_ones_are_all_outlined() -> None:

@@ -8,6 +8,7 @@ import SimpleITK as sitk
 import torch
 from backend_samples import GRIDS, inside
 from regsuite.spatial import Grid, Image, LabelImage, PointSet, sample, sample_index
+from regsuite.spatial.sampling import Carrier
 from scipy.ndimage import map_coordinates
 from transform_laws import grid as grid  # the fixture
 
@@ -208,3 +209,33 @@ def test_every_kind_of_grid_is_tried() -> None:
     """Both handednesses in both dimensions, or the tests above prove less than they say."""
     signs = {(one.dim, np.sign(np.linalg.det(np.asarray(one.direction)))) for one in GRIDS.values()}
     assert signs == {(2, 1.0), (2, -1.0), (3, 1.0), (3, -1.0)}
+
+
+class TestCarrier:
+    def test_reads_where_the_displacement_points(self, grid: Grid) -> None:
+        generator = torch.Generator().manual_seed(4)
+        data = torch.randn(1, 2, *grid.shape, generator=generator)
+        u = 3 * torch.randn(1, grid.dim, *grid.shape, generator=generator)
+        world = torch.einsum("wa,na...->nw...", torch.tensor(grid.direction, dtype=torch.float32), u)
+        there = grid.points(torch.float64) + world[0].movedim(0, -1)
+        assert torch.allclose(Carrier(grid, "cpu")(data, u), sample(data, grid, there), atol=1e-4)
+
+    @pytest.mark.parametrize("shape", [(151, 157), (29, 31, 37)])
+    def test_threads_share_the_points_and_change_nothing(self, shape: tuple[int, ...]) -> None:
+        grid, generator, threads = Grid.regular(shape), torch.Generator().manual_seed(5), torch.get_num_threads()
+        given = [torch.randn(1, channels, *shape, generator=generator) for channels in (2, grid.dim)]
+        found = []
+        try:
+            for count in (1, 2, 3):
+                torch.set_num_threads(count)
+                data, u = (each.clone().requires_grad_() for each in given)
+                value = Carrier(grid, "cpu")(data, u)
+                value.square().sum().backward()
+                found.append([value.detach(), data.grad, u.grad])
+        finally:
+            torch.set_num_threads(threads)
+        for other in found[1:]:
+            for one, another in zip(found[0], other, strict=True):
+                assert one is not None
+                assert another is not None
+                assert torch.allclose(one, another, rtol=1e-4, atol=1e-4)

@@ -1,39 +1,88 @@
-"""What the metamorphosis benchmark does in its processes: make cases, register them, judge transforms."""
+"""Cases of the benchmark: phantoms whose truth is known, made and kept in files. Runs in a process of its own."""
 
 from __future__ import annotations
 
 import pickle
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
-import torch
-from regsuite import evaluation, io, jobs, phantoms
-from regsuite.catalog import method as declared
-from regsuite.jobs import Job
+from regsuite import io, phantoms
 from regsuite.phantoms import Case, TumourCase
-from regsuite.phantoms.case import VENTRICLES
-from regsuite.registration import Registration
+from regsuite.progress import Progress
 from regsuite.solvers.bias import even_out
-from regsuite.spatial import Grid, Image, LabelImage
-from regsuite.transforms import Transform, identity, warp_image, warp_labels
+from regsuite.solvers.initial import align
+from regsuite.solvers.pair import make_pair
+from regsuite.spatial import Image, LabelImage
+from regsuite.transforms import Affine, identity, warp_image, warp_labels
 
-from Benchmarks.cost import Cost
+from Benchmarks.real_cases import RealCase, brats2015, bratsreg, slices
 
 Values = dict[str, Any]
+AnyCase = Case | RealCase
+
+_WHOLE_HEAD = {2: (95, 117, 99), 1: (189, 233, 197)}
+"""The template's grid before it is cropped around the brain, by mm."""
+_MARGIN = 6
+"""Voxels that a method keeps free around what is in the images."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A case as it lies in a file; fixed, moving: its images evened out, for peers and for judging."""
+
+    case: AnyCase
+    fixed: Image
+    moving: Image
 
 
 def make(phantom: str, file: str, **options: Any) -> Values:
-    """Keeps a phantom's case in a file; ``refused`` says why where the recipe cannot be followed."""
+    """Keeps a case in a file; ``refused`` says why where the recipe cannot be followed."""
     try:
         case = _MAKERS[phantom](**options)
     except ValueError as error:
         return {"refused": str(error)}
-    with Path(file).open("wb") as stream:
-        pickle.dump(case, stream)
+    _keep(case, file)
     return {"refused": "", "mm": round(min(case.fixed.grid.spacing), 3), "shape": list(case.fixed.grid.shape)}
+
+
+def make_tumours(folder: str, resolution: int, recipes: dict[str, Values], count: int) -> list[str]:
+    """The names of the first ``count`` brains, by recipe, whose tumour can be grown; each is kept as NAME.pickle."""
+    template, labels = phantoms.mni152(resolution)
+    made: list[str] = []
+    for name, recipe in recipes.items():
+        if len(made) == count:
+            break
+        try:
+            case = phantoms.tumour_brain(template, labels, **recipe)
+        except ValueError:
+            continue
+        _keep(case, f"{folder}/{name}.pickle")
+        made.append(name)
+    return made
+
+
+def _keep(case: AnyCase, file: str) -> None:
+    kept = Kept(case, even_out(case.fixed, case.mask), even_out(case.moving, getattr(case, "moving_mask", None)))
+    with Path(file).open("wb") as stream:
+        pickle.dump(kept, stream)
+
+
+def kept(file: str) -> Kept:
+    """What :func:`make` kept."""
+    with Path(file).open("rb") as stream:
+        found = pickle.load(stream)
+    assert isinstance(found, Kept)
+    return found
+
+
+def started(given: Kept, kind: str) -> Affine:
+    """The alignment that our masked methods start from: sought from the image that has the lesion."""
+    case, moving_mask = given.case, getattr(given.case, "moving_mask", None)
+    if case.mask is None and moving_mask is not None:
+        return align(given.moving, given.fixed, kind, moving_mask, Progress()).inverse()
+    return align(given.fixed, given.moving, kind, case.mask, Progress(), ignore_moving=moving_mask)
 
 
 def _brain(resolution: int, seed: int, **recipe: Any) -> TumourCase:
@@ -41,217 +90,61 @@ def _brain(resolution: int, seed: int, **recipe: Any) -> TumourCase:
     return phantoms.tumour_brain(template, labels, seed=seed, **recipe)
 
 
-def _slices(folder: str, patient: str) -> Case:
-    """A patient's slice (BraTS 2021) and the SRI24 template's, pixels of 1 mm; the labels are the heads."""
-
-    def picture(name: str) -> np.ndarray:
-        array = sitk.GetArrayFromImage(sitk.ReadImage(f"{folder}/{name}.png")).astype(np.float32)
-        return (array if array.ndim == 2 else array[..., 0]) / 255  # grey, stored in colours or not
-
-    fixed, moving, lesion = picture(f"{patient}_80_"), picture("reg_test_sri24"), picture(f"{patient}_seg")
-    grid = Grid.regular(fixed.shape)
-    labels = [LabelImage.from_array(image > 0.05, grid, {1: "Head"}) for image in (fixed, moving)]
-    mask = LabelImage.from_array(lesion > 0.5, grid)
-    return Case(Image.from_array(fixed, grid), Image.from_array(moving, grid), mask, labels[0], labels[1])
+def _whole_head(resolution: int, seed: int) -> TumourCase:
+    """A brain on the template's whole grid, all of which is worked on: two bright voxels mark its corners."""
+    case = _brain(resolution, seed)
+    wanted, given = _WHOLE_HEAD[resolution], case.fixed.grid.shape
+    low = [(n - m) // 2 for n, m in zip(wanted, given, strict=True)]
+    grid = case.fixed.grid.cropped([-n for n in low], wanted)
+    drawn = (case.mask, case.fixed_labels, case.moving_labels, case.valid)
+    mask, fixed_labels, moving_labels, valid = (warp_labels(each, identity(3), grid) for each in drawn)
+    fixed, moving = (_marked(warp_image(each, identity(3), grid)) for each in (case.fixed, case.moving))
+    return TumourCase(fixed, moving, mask, fixed_labels, moving_labels, case.truth, valid)
 
 
-_MAKERS = {"brain": _brain, "toy": phantoms.toy_triangle, "shapes": phantoms.shapes_2d, "slices": _slices}
+def _marked(image: Image) -> Image:
+    data = image.data.clone()
+    for end in (_MARGIN, -1 - _MARGIN):
+        data[(0, 0, *[end] * image.grid.dim)] = float(data.max())
+    return Image(data, image.grid, image.name)
 
 
-def loaded(file: str) -> Case:
-    """A case that :func:`make` kept."""
-    with Path(file).open("rb") as stream:
-        case = pickle.load(stream)
-    assert isinstance(case, Case)
-    return case
-
-
-def register(case: str, method: str, parameters: Values) -> Values:
-    """Runs one of our methods and judges it: figures by name, with its cost and its descent."""
-    given = loaded(case)
-    declared(method).load()
-    with Cost() as cost:
-        result = _run(given, method, parameters)
-    return {
-        **_judged(given, result.transform, result.images.get("metamorphosed", result.warped)),
-        **cost.figures,
-        "evaluations": len(result.curves["energy"].x),
-        # A descent ends with at least five evaluations on the finest scale, which is the one that counts.
-        "energy": min(result.curves["energy"].values["total"][-5:]),
-    }
-
-
-def variations(case: str, method: str, parameters: list[Values]) -> list[float]:
-    """Dice of the ventricles by deformation alone for each of several settings."""
-    given = loaded(case)
-    return [_judged(given, _run(given, method, each).transform)["dice_ventricles"] for each in parameters]
-
-
-def _run(case: Case, method: str, parameters: Values) -> Registration:
-    roles = {item.role for item in declared(method).inputs}
-    inputs = {role: value for role, value in case.inputs.items() if role in roles}
-    return jobs.run(Job(method, inputs, parameters, device="cpu"))
-
-
-def before(case: str) -> Values:
-    """The figures of doing nothing."""
-    given = loaded(case)
-    return _judged(given, identity(given.fixed.grid.dim))
-
-
-def _judged(case: Case, transform: Transform, final: Image | None = None) -> Values:
-    """The same measures for every transform, ours or a peer's; ``final`` is the image with intensity added."""
-    grid = case.fixed.grid
-    overlap = evaluation.dice(case.fixed_labels, warp_labels(case.moving_labels, transform, grid))
-    figures: Values = {"dice": overlap, "folded_fraction": evaluation.folded_fraction(transform, grid)}
-    if isinstance(case, TumourCase):
-        error = case.error_mm(transform)
-        figures |= {
-            "dice_ventricles": overlap[VENTRICLES],
-            "error_mm": float(error.mean()),
-            "error_95_mm": float(error.quantile(0.95)),
-        }
-    if final is not None:
-        even = even_out(case.fixed, case.mask) if isinstance(case, TumourCase) else case.fixed
-        figures["left_deformation"] = _left(case, even, warp_image(case.moving, transform, grid))
-        figures["left_final"] = _left(case, even, final)
-    return figures
-
-
-def _left(case: Case, even: Image, image: Image) -> float:
-    """The sum of squared differences from the fixed image (without its bias field), as a share of that at the start."""
-    start = case.moving.resampled(case.fixed.grid)
-    return float(((image.data - even.data) ** 2).sum() / ((start.data - even.data) ** 2).sum())
-
-
-def default_widths(case: str) -> list[float]:
-    """The smoothness widths in mm that a method takes by itself."""
-    from regsuite.methods.metamorphosis import _WIDTHS
-    from regsuite.solvers.pair import make_pair
-
-    given = loaded(case)
-    size = make_pair(given.fixed, given.moving, identity(given.fixed.grid.dim), ignore=given.mask).size
-    return [share * size for share in _WIDTHS]
-
-
-def files(case: str, method: str, parameters: Values) -> Values:
-    """Largest distance in mm between points moved by our transform and by SimpleITK from its file, both ways."""
-    given = loaded(case)
-    result = _run(given, method, parameters)
-    rng = np.random.default_rng(0)
-    corners = result.fixed_grid.corners()
-    points = rng.uniform(corners.min(axis=0), corners.max(axis=0), (2000, result.fixed_grid.dim))
-    with tempfile.TemporaryDirectory() as folder:
-        return {
-            name: _distance(transform, points, Path(folder) / f"{name}.h5")
-            for name, transform in (("transform", result.transform), ("inverse", result.inverse))
-        }
-
-
-def _distance(transform: Transform, points: np.ndarray, file: Path) -> float:
-    io.write_transform(file, transform)
-    theirs, flip = sitk.ReadTransform(str(file)), np.array([-1.0, -1.0, 1.0][: points.shape[1]])
-    there = np.array([theirs.TransformPoint(point) for point in (points * flip).tolist()]) * flip
-    here = transform.points(torch.from_numpy(points)).numpy()
-    return float(np.linalg.norm(here - there, axis=1).max())
-
-
-def demons(case: str, kind: str, masked: bool) -> Values:
-    """SimpleITK's demons on the same images, evened out like ours; ``masked`` leaves the lesion out."""
-    given = loaded(case)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "field.nrrd"
-        with Cost() as cost:
-            fixed, moving = even_out(given.fixed, given.mask), even_out(given.moving, None)
-            images = [_volume(each, Path(folder)) for each in (fixed, moving)]
-            mask = _volume(Image(given.mask.data.float(), given.mask.grid), Path(folder)) if masked else None
-            sitk.WriteImage(_demons(images[0], images[1], mask, kind), str(file))
-        transform = io.read_transform(file)
-    return {**_judged(given, transform), **cost.figures}
-
-
-_DEMONS = {
-    "diffeomorphic": sitk.DiffeomorphicDemonsRegistrationFilter,
-    "fast symmetric": sitk.FastSymmetricForcesDemonsRegistrationFilter,
+_MAKERS = {
+    "brain": _brain,
+    "whole head": _whole_head,
+    "toy": phantoms.toy_triangle,
+    "shapes": phantoms.shapes_2d,
+    "slices": slices,
+    "brats2015": brats2015,
+    "bratsreg": bratsreg,
 }
-_PYRAMID = ((4, 100), (2, 60), (1, 25))
-_FILLINGS = 5
-_DEMONS_SMOOTHING = 1.5
 
 
-def _demons(fixed: sitk.Image, moving: sitk.Image, mask: sitk.Image | None, kind: str) -> sitk.Image:
-    """From coarse to fine; a lesion left out is filled again and again with the moving image as warped so far."""
-    field = None
-    for shrink, iterations in _PYRAMID:
-        coarse_fixed, coarse_moving = _coarse(fixed, shrink), _coarse(moving, shrink)
-        outside = None if mask is None else 1 - _coarse(mask, shrink)
-        if field is not None:
-            field = sitk.Resample(field, coarse_fixed)
-        for _ in range(1 if mask is None else _FILLINGS):
-            target = coarse_fixed if outside is None else _filled(coarse_fixed, coarse_moving, outside, field)
-            demons = _DEMONS[kind]()
-            demons.SetNumberOfIterations(iterations // (1 if mask is None else _FILLINGS))
-            demons.SetSmoothDisplacementField(True)
-            demons.SetStandardDeviations(_DEMONS_SMOOTHING)
-            given = [target, coarse_moving] if field is None else [target, coarse_moving, field]
-            field = demons.Execute(*given)
-    return field
-
-
-def _coarse(image: sitk.Image, shrink: int) -> sitk.Image:
-    if shrink == 1:
-        return image
-    smooth = sitk.SmoothingRecursiveGaussian(image, 0.5 * shrink * min(image.GetSpacing()))
-    return sitk.Shrink(smooth, [shrink] * image.GetDimension())
-
-
-def _filled(fixed: sitk.Image, moving: sitk.Image, outside: sitk.Image, field: sitk.Image | None) -> sitk.Image:
-    warped = moving
-    if field is not None:
-        warped = sitk.Resample(moving, fixed, sitk.DisplacementFieldTransform(sitk.Image(field)))
-    return fixed * outside + warped * (1 - outside)
-
-
-def _volume(image: Image, folder: Path) -> sitk.Image:
-    """As SimpleITK holds it."""
-    file = folder / "volume.nrrd"
-    io.write_image(file, image)
-    return sitk.ReadImage(str(file), sitk.sitkFloat32)
-
-
-def ants_inputs(case: str, folder: str) -> Values:
+def for_ants(case: str, folder: str) -> Values:
     """The images of a case as files for a peer in its own environment: evened out, and where it may look."""
-    given, place = loaded(case), Path(folder)
+    given, place = kept(case), Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    healthy = Image((given.mask.data == 0).float(), given.mask.grid)
-    evened = {"fixed": even_out(given.fixed, given.mask), "moving": even_out(given.moving, None), "healthy": healthy}
-    for name, image in evened.items():
+    masks = {"healthy": given.case.mask, "healthy_moving": getattr(given.case, "moving_mask", None)}
+    images = {"fixed": given.fixed, "moving": given.moving}
+    images |= {name: _outside(mask) for name, mask in masks.items() if mask is not None}
+    for name, image in images.items():
         io.write_image(place / f"{name}.nii.gz", image)
-    return {name: str(place / f"{name}.nii.gz") for name in evened}
+    return {name: str(place / f"{name}.nii.gz") for name in images}
 
 
-def judged_files(case: str, transforms: list[str]) -> Values:
-    """The figures of transforms in files, the one applied first at the head."""
-    whole: Transform = identity(loaded(case).fixed.grid.dim)
-    for file in transforms:
-        whole = io.read_transform(file) @ whole
-    return _judged(loaded(case), whole)
+def _outside(mask: LabelImage) -> Image:
+    return Image((mask.data == 0).float(), mask.grid)
 
 
-def arrays(case: str, file: str) -> None:
-    """The images of a flat case as source, target and mask (j, i) for a peer in its own environment."""
-    given = loaded(case)
-    np.savez(
-        file,
-        source=given.moving.array(),
-        target=given.fixed.array(),
-        mask=given.mask.array().astype(np.float32),
-    )
+def arrays(case: str, file: str) -> Values:
+    """The images of a flat case as our methods compare them, source, target and mask (j, i), for Demeter.
 
-
-def judged_arrays(case: str, file: str) -> Values:
-    """Of a peer's images the squared differences from the fixed image, as shares of that at the start."""
-    given = loaded(case)
-    with np.load(file) as made:
-        images = {name: Image.from_array(made[name], given.fixed.grid) for name in ("final", "deformation")}
-    return {f"left_{name}": _left(given, given.fixed, image) for name, image in images.items()}
+    Returns the images' mean extent in mm, which is part of what ``regularity`` means.
+    """
+    given = kept(case).case
+    assert given.mask is not None
+    pair = make_pair(given.fixed, given.moving, identity(2), ignore=given.mask)
+    mask = Image(given.mask.data.float(), given.mask.grid).resampled(pair.grid, outside="zeros")
+    source, target, where = (each[0, 0].numpy() for each in (pair.moving, pair.fixed, (mask.data > 0.5).float()))
+    np.savez(file, source=source, target=target, mask=where)
+    return {"size": pair.size}

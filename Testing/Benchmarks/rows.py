@@ -6,6 +6,9 @@ A goal is a relation to a number or to the peer's value:
 
 A row without a goal states a figure. ``met`` follows from the other fields: None where there is no goal or nothing to
 compare, and False where our figure could not be had.
+
+A table holds many figures for people to compare: {"columns", "rows"}, a cell being text, a number, None, or a pair
+[mean, standard deviation].
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +35,7 @@ _GOAL = re.compile(
     rf"(?P<relation><=|>=|==|<|>) "
     rf"(?:(?P<number>-?{_NUMBER})|(?:(?P<factor>{_NUMBER}) x )?peer(?: (?P<sign>[-+]) (?P<offset>{_NUMBER}))?)"
 )
-_DIGITS = 6
+_DIGITS, _SHOWN = 6, 4
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,22 @@ def failed(claim: str, data: str, reason: str) -> Row:
 def skipped(claim: str, data: str, reason: str) -> Row:
     """A figure that was not measured because data or a peer is missing."""
     return {**_row(claim, data, "", None, "", None, "", None), "skipped": reason}
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
+    """Cells are rounded to the digits that are shown."""
+    return {"columns": list(columns), "rows": [[_cell(cell) for cell in row] for row in rows]}
+
+
+def spread(values: Sequence[float]) -> list[float]:
+    """A cell: mean and standard deviation, which one value has not."""
+    return [statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0]
+
+
+def _cell(cell: Any) -> Any:
+    if isinstance(cell, (list, tuple)):
+        return [_cell(each) for each in cell]
+    return _json(float(f"{cell:.{_SHOWN}g}")) if isinstance(cell, float) else cell
 
 
 def _row(

@@ -1,7 +1,8 @@
-"""One benchmark: ``make -s bench NAME=metamorphosis [FULL=1]``.
+"""One benchmark: ``make -s bench NAME=metamorphosis [FULL=1] [ONLY=TEXT] [PICTURES=FOLDER]``.
 
-The last line of standard output is one JSON object, {"bench", "rows", "environment"} (rows.py says what a row is);
-everything else goes to standard error. Every case runs in a process of its own, on the CPU, one after the other.
+The last line of standard output is one JSON object, {"bench", "rows", "tables", "environment"} (rows.py says what rows
+and tables are); everything else goes to standard error. Measured cases run in processes of their own, on the CPU, one
+after the other.
 
     OMP_NUM_THREADS          threads of every case, ours and the peers' (one a core)
     REGSUITE_DATA            folder of data sets (shared/data beside the checkout)
@@ -41,20 +42,31 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--full", action="store_true", help="every case, not a few")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only where this is in claim and data")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="leave pictures of the real pairs here")
     chosen = parser.parse_args(words)
     if chosen.name not in BENCHES:
         known = ", ".join(f"NAME={name}" for name in BENCHES)
         tell(f"There is no benchmark '{chosen.name}': choose one of {known}.")
         return 2
     started = time.perf_counter()
-    with Workshop(tell) as workshop:
+    with Workshop(tell, chosen.pictures and chosen.pictures.resolve()) as workshop:
         module = importlib.import_module(f"Benchmarks.{chosen.name}")
-        rows = collected(module.groups(workshop, chosen.full))
-    seconds = time.perf_counter() - started
-    print(
-        json.dumps({"bench": chosen.name, "rows": rows, "environment": environment(chosen.full, seconds)}), flush=True
-    )
+        rows = collected(named(module.groups(workshop, chosen.full), chosen.only))
+        tables = workshop.tables
+    facts = {"command": command(chosen.name, chosen.full, chosen.only), **environment(time.perf_counter() - started)}
+    print(json.dumps({"bench": chosen.name, "rows": rows, "tables": tables, "environment": facts}), flush=True)
     return 0
+
+
+def command(name: str, full: bool, only: str) -> str:
+    """What a person types for this run."""
+    return f"make -s bench NAME={name}" + (" FULL=1" if full else "") + (f' ONLY="{only}"' if only else "")
+
+
+def named(groups: Iterable[Group], text: str) -> list[Group]:
+    """The groups in whose claim and data, written one after the other, this text stands."""
+    return [group for group in groups if text in f"{group[0]}, {group[1]}"]
 
 
 def tell(text: str) -> None:
@@ -75,11 +87,10 @@ def collected(groups: Iterable[Group]) -> list[Row]:
     return rows
 
 
-def environment(full: bool, seconds: float) -> dict[str, Any]:
+def environment(seconds: float) -> dict[str, Any]:
     """What the figures depend on."""
     packages = ("torch", "numpy", "scipy", "SimpleITK", "nilearn")
     return {
-        "form": "full" if full else "quick",
         "seconds": round(seconds, 1),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "platform": platform.platform(),

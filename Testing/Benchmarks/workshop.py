@@ -17,6 +17,7 @@ _HERE = Path(__file__).resolve()
 _ROOT = _HERE.parents[2]
 _LIBRARIES = (_HERE.parents[1], _ROOT / "RegistrationSuite")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+_LONGEST = 160
 DATA = "REGSUITE_DATA"
 
 
@@ -29,10 +30,15 @@ class CaseFailed(Exception):
 
 
 class Workshop:
-    """Measured cases and the temporary folder they share; the same question is answered once."""
+    """Measured cases and the temporary folder they share; the same question is answered once.
 
-    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+    pictures: where pictures for people are left, or None; tables: by name, as :func:`Benchmarks.rows.table` makes them.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = lambda text: None, pictures: Path | None = None) -> None:
         self._tell = tell
+        self.pictures = pictures
+        self.tables: dict[str, dict[str, Any]] = {}
         self._replies: dict[str, dict[str, Any]] = {}
         self._temporary = tempfile.TemporaryDirectory(prefix="regsuite-bench-")
         self.folder = Path(self._temporary.name)
@@ -63,7 +69,7 @@ class Workshop:
 
     def _asked(self, function: str, python: str, arguments: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
-        words = ", ".join(str(value) for value in arguments.values() if not _is_path(value))
+        words = ", ".join(str(value) for value in arguments.values() if not _is_path(value))[:_LONGEST]
         self._tell(f"{function.partition(':')[2]} ({words}) ...")
         answer = self.folder / "answer.json"
         answer.unlink(missing_ok=True)
@@ -84,7 +90,10 @@ class Workshop:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and os.sep in value
+    """Or a list or a dictionary of them."""
+    if isinstance(value, dict):
+        return any(map(_is_path, value.values()))
+    return any(map(_is_path, value)) if isinstance(value, list) else isinstance(value, str) and os.sep in value
 
 
 def threads() -> int:

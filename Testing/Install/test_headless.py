@@ -103,6 +103,13 @@ def test_a_file_that_is_no_image(installed: Path, pair: list[str], tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+def test_without_a_mask(installed: Path, pair: list[str], tmp_path: Path) -> None:
+    finished = run_installed(installed, SCRIPT, "weighted-metamorphosis", *pair, "--out", str(tmp_path / "out"))
+    assert finished.returncode == 2
+    assert finished.stderr.splitlines()[-1].startswith("regsuite: This method needs a lesion mask, the input 'mask' ")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(("arguments", "code"), [(["nope"], 2), (["--help"], 0)])
 def test_slicer_is_told_to_end(installed: Path, arguments: list[str], code: int) -> None:
     finished = run_installed(installed, "-c", AS_SLICER, str(installed / SCRIPT), *arguments)

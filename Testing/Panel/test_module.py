@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +33,8 @@ def test_console_and_panel_give_the_same_transform(module: simulation.LoadedModu
     panel.ui.applyButton.click()
     wait(lambda: not panel.runner.running, 300)
     inputs = (nodes["fixed"], nodes["moving"], nodes["mask"])
-    console = module.logic().register(*inputs, iterations=3, seed=5)
+    first = panel.form.method.presets[0].name  # which the panel opens with
+    console = module.logic().register(*inputs, preset=first, iterations=3, seed=5)
     grid = scene.grid_of(nodes["fixed"])
     points = grid.to_world(np.argwhere(np.ones(grid.shape)))
     moved = [
@@ -56,8 +60,9 @@ def _flat(points: np.ndarray) -> Any:
         ({"preset": "magic"}, "has no preset 'magic'"),
         ({"regularity": -1.0}, "'regularity' is -1.0, outside its range"),
         ({"speed": 3}, "has no parameter 'speed'"),
-        ({"mask": None}, "needs the input 'Lesion mask': choose a node for it"),
+        ({"moving": None}, "needs the input 'Moving image': choose a node for it"),
         ({"method": "lddmm"}, "LDDMM takes no input 'mask'"),
+        ({"mask": None}, "This method needs a lesion mask, the input 'mask' on the fixed image or 'moving_mask'"),
     ],
 )
 def test_the_console_refuses_in_one_sentence(
@@ -115,4 +120,37 @@ def test_the_console_shows_what_a_run_logs(
 
     nodes = samples.tumour_head_3d()
     MethodLogic([stand_in.NAME]).register(nodes["fixed"], nodes["moving"])
-    assert capsys.readouterr().out == f"{stand_in.LOGGED}\n"
+    assert capsys.readouterr().out == f"{stand_in.LOGGED}\n{stand_in.NOTE}\n"
+
+
+def test_the_headless_script_writes_and_tells_the_same(
+    module: simulation.LoadedModule, stand_in: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from RegistrationSuiteLib import run_headless
+    from regsuite import io, phantoms
+
+    case, words = phantoms.small_tumour_3d((24, 26, 24), spacing=4.0), ["stand-in", "--out", str(tmp_path / "out")]
+    for role, value in case.inputs.items():
+        path = tmp_path / (f"{role}.nii.gz" if role in ("fixed", "moving") else f"{role}.seg.nrrd")
+        (io.write_image if role in ("fixed", "moving") else io.write_labels)(path, value)
+        words += ["--" + role.replace("_", "-"), str(path)]
+    assert run_headless.main(words) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"Note: {stand_in.NOTE}"
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert report["notes"] == [stand_in.NOTE]
+    carried = io.read_labels(tmp_path / "out" / report["files"]["mask_on_moving"])
+    assert carried.names == {1: "Lesion"}
+    assert carried.grid.same_as(case.moving.grid)
+    assert html.escape(stand_in.NOTE) in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_console_takes_every_declared_input(module: simulation.LoadedModule, stand_in: Any) -> None:
+    from RegistrationSuiteLib.logic import MethodLogic
+
+    nodes = samples.tumour_head_3d()
+    others = {"moving_mask": nodes["mask"], "moving_labels": "Head healthy structures"}
+    logic = MethodLogic([stand_in.NAME, "lddmm"])
+    made = logic.register(nodes["fixed"], nodes["moving"], nodes["mask"], **others, seconds=0.0)
+    assert {"mask_on_moving", "warped_labels"} <= set(made)
+    with pytest.raises(InputError, match="LDDMM takes no input 'moving_mask': its inputs are fixed, moving"):
+        logic.register(nodes["fixed"], nodes["moving"], **others, method="lddmm")

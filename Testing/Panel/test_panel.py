@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,21 @@ def test_sample_data_is_made_here(module: simulation.LoadedModule) -> None:
     assert {node.GetClassName() for node in made[2:]} == {"vtkMRMLSegmentationNode"}
 
 
+def test_sample_data_of_two_visits(module: simulation.LoadedModule) -> None:
+    """The later lesion is larger, and holds nearly all of the earlier one."""
+    sources = {each.sampleName: each for each in slicer.modules.sampleDataSources["Registration Suite"]}
+    made = sources["TumourGrowth3D"].customDownloader(sources["TumourGrowth3D"])
+    titles = ("later", "earlier", "later lesion", "earlier lesion", "later structures", "earlier structures")
+    assert [node.GetName() for node in made] == [f"Growth {title}" for title in titles]
+    segments = [node.GetSegmentation().GetNthSegmentID(0) for node in made[2:4]]
+    later, earlier = (
+        slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, made[0]) > 0
+        for node, segment in zip(made[2:4], segments, strict=True)
+    )
+    assert later.sum() > 2 * earlier.sum()
+    assert (later & earlier).sum() > 0.95 * earlier.sum()
+
+
 # --- what the panel shows ---
 
 
@@ -65,7 +81,7 @@ def test_every_declared_parameter_has_a_row_with_its_default(panel: Any, name: s
     assert panel.ui.citationLabel.text.startswith(f'<a href="https://doi.org/{method.citation.doi}">')
     texts = panel.form.forms.texts()
     assert list(texts) == [each.name for each in method.parameters]
-    assert method.check_values(texts) == method.parameters_type()
+    assert method.check_values(texts) == method.check_values(method.presets[0].values)
     for field in panel.form.forms.fields:
         assert field.parameter.help.partition("'")[0].replace("<", "&lt;") in field.widget.toolTip
         assert f"In the console: {field.parameter.name}" in field.widget.toolTip
@@ -101,10 +117,30 @@ def test_selectors_offer_only_nodes_that_fit(panel: Any, nodes: dict[str, Any]) 
 
 def test_apply_waits_for_the_required_inputs(panel: Any, nodes: dict[str, Any]) -> None:
     assert (panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip) == (False, "Select the fixed image first.")
-    choose(panel, nodes, "fixed", "moving")
-    assert (panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip) == (False, "Select the lesion mask first.")
+    choose(panel, nodes, "fixed")
+    assert (panel.ui.applyButton.enabled, panel.ui.applyButton.toolTip) == (False, "Select the moving image first.")
     choose_method(panel, "lddmm")
+    choose(panel, nodes, "moving")
     assert panel.ui.applyButton.enabled
+
+
+def test_an_input_may_be_required_by_one_method_and_not_by_another(
+    session: Any, stand_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from RegistrationSuiteLib.panel import MethodPanel
+    from regsuite.catalog import registry
+
+    inputs = tuple(replace(each, required=True) for each in stand_in.METHOD.inputs)
+    strict = replace(stand_in.METHOD, name="strict", inputs=inputs)
+    monkeypatch.setattr(registry, "_METHODS", (*registry._METHODS, strict))
+    nodes = samples.tumour_head_3d()
+    made = MethodPanel("Strict", "Strict", ["strict", stand_in.NAME])
+    for role in ("fixed", "moving"):
+        made.form.inputs[role].selector.setCurrentNode(nodes[role])
+    assert (made.ui.applyButton.enabled, made.ui.applyButton.toolTip) == (False, "Select the lesion mask first.")
+    made.ui.methodComboBox.currentIndex = 1
+    assert made.ui.applyButton.enabled
+    made.close()
 
 
 def test_a_segment_is_chosen_where_there_are_several(panel: Any, nodes: dict[str, Any]) -> None:
@@ -145,6 +181,31 @@ def test_the_chosen_segment_alone_is_the_mask(panel: Any, nodes: dict[str, Any])
     assert (converted.mask().numpy() == (drawn > 0)).all()
 
 
+def test_every_mask_has_its_own_segment_and_the_grid_of_its_image(stand_in_panel: Any) -> None:
+    """The moving image lies on a coarser grid than the fixed one here; both masks are drawn in one segmentation."""
+    from RegistrationSuiteLib import scene
+
+    form, drawn = stand_in_panel.form, slicer.util.getNode("Head patient structures")
+    image = scene.image_from_node(slicer.util.getNode("Head healthy"))
+    coarse = image.resampled(image.grid.resampled([1.7 * step for step in image.grid.spacing]))
+    form.inputs["moving"].selector.setCurrentNode(scene.volume_from_image(coarse, "coarse"))
+    for role, index in (("mask", 1), ("moving_mask", 3)):
+        form.inputs[role].selector.setCurrentNode(drawn)
+        form.inputs[role].segments.currentIndex = index
+    ids = list(drawn.GetSegmentation().GetSegmentIDs())
+    assert stand_in_panel.request().segments == {"mask": ids[0], "moving_mask": ids[2]}
+    inputs = stand_in_panel.request().job().inputs
+    for role, image_role, segment in (("mask", "fixed", ids[0]), ("moving_mask", "moving", ids[2])):
+        volume = stand_in_panel.request().inputs[image_role]
+        assert inputs[role].grid.same_as(scene.grid_of(volume), 1e-6)
+        expected = slicer.util.arrayFromSegmentBinaryLabelmap(drawn, segment, volume) > 0
+        assert expected.any()
+        assert (inputs[role].mask().numpy() == expected).mean() > 0.99
+    stand_in_panel.save_state()
+    stand_in_panel.show_state()
+    assert stand_in_panel.request().segments == {"mask": ids[0], "moving_mask": ids[2]}
+
+
 # --- presets ---
 
 
@@ -159,8 +220,29 @@ def test_presets_set_the_parameters_and_reset_brings_them_back(panel: Any) -> No
     iterations.widget.value = 77
     assert box.currentText == "Custom"
     panel.ui.resetButton.click()
-    assert method.check_values(panel.form.forms.texts()) == method.parameters_type()
-    assert box.currentText == method.presets[0].title
+    assert method.check_values(panel.form.forms.texts()) == values
+    assert box.currentText == method.presets[fast].title
+
+
+def test_the_panel_opens_with_the_first_preset_and_says_what_it_is_for(panel: Any) -> None:
+    method = panel.form.method
+    assert panel.ui.presetComboBox.currentText == method.presets[0].title
+    assert method.check_values(panel.form.forms.texts()) == method.check_values(method.presets[0].values)
+    assert panel.ui.presetHelpLabel.text == method.presets[0].help
+    field_of(panel, "iterations").widget.value = 77
+    assert not panel.ui.presetHelpLabel.visible
+
+
+def test_of_presets_with_the_same_values_the_chosen_one_is_shown(panel: Any) -> None:
+    box, presets = panel.ui.presetComboBox, panel.form.method.presets
+    assert presets[0].values == presets[1].values
+    box.currentIndex = 1
+    assert (box.currentText, panel.ui.presetHelpLabel.text) == (presets[1].title, presets[1].help)
+    panel.show_state()
+    assert box.currentText == presets[1].title
+    field_of(panel, "iterations").widget.value = 77
+    panel.ui.resetButton.click()
+    assert box.currentText == presets[1].title
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -213,7 +295,7 @@ def test_zero_is_shown_as_automatic(panel: Any, name: str, kind: type, shown: st
     field = field_of(panel, name)
     assert type(field) is kind
     assert field.widget.text == "automatic"
-    assert panel.form.method.check_values(panel.form.forms.texts()) == panel.form.method.parameters_type()
+    assert field.parameter.check(field.text()) == 0
     assert "Default: automatic" in field.widget.toolTip
     field.widget.value = given
     assert field.widget.text == shown
@@ -325,6 +407,13 @@ def test_a_volume_without_voxels(panel: Any, nodes: dict[str, Any]) -> None:
     assert "'hollow' has no voxels" in complaint(panel)
 
 
+@pytest.mark.parametrize("method", ["weighted-metamorphosis", "cost-function-masking"])
+def test_no_mask_for_a_method_that_needs_one(panel: Any, nodes: dict[str, Any], method: str) -> None:
+    choose_method(panel, method)
+    choose(panel, nodes, "fixed", "moving")
+    assert complaint(panel).startswith("This method needs a lesion mask, the input 'mask' on the fixed image or ")
+
+
 def test_2d_with_3d(panel: Any, nodes: dict[str, Any]) -> None:
     nodes["moving"] = samples.tumour_head_2d()["moving"]
     choose(panel, nodes)
@@ -374,7 +463,7 @@ def _set_mask(nodes: dict[str, Any], value: int) -> None:
         (_not_a_number, ("fixed", "NaN")),
         (_infinite, ("moving", "infinite")),
         (_apart, ("overlap",)),
-        (_empty_mask, ("mask", "empty")),
+        (_empty_mask, ("Nothing is marked in the lesion mask",)),
         (_full_mask, ("mask", "covers")),
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
@@ -383,5 +472,6 @@ def test_images_that_cannot_be_registered(panel: Any, spoil: Any, words: tuple[s
     nodes = samples.tumour_head_2d()
     spoil(nodes)
     choose(panel, nodes, "fixed", "moving", "mask")
+    field_of(panel, "initial").set_text("none")
     sentence = complaint(panel)
     assert all(word in sentence for word in words), sentence

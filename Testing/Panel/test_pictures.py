@@ -5,12 +5,14 @@ The pictures go to the folder named by the environment variable TEST_PICTURES, e
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import qt
+import slicer.util
 from conftest import picture_folder, wait
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import results, samples
 from Rig import simulation
 
 SECTIONS = ("inputsSection", "parametersSection", "advancedSection", "outputsSection", "logSection", "resultsSection")
@@ -19,7 +21,10 @@ METHODS = ("weighted-metamorphosis", "metamorphosis", "lddmm", "cost-function-ma
 
 def shown(module: simulation.LoadedModule, width: int) -> Any:
     """The module's panel in a window of that width, as tall as it wants to be."""
-    window = module.widgetRepresentation()
+    return fitted(module.widgetRepresentation(), width)
+
+
+def fitted(window: Any, width: int) -> Any:
     window.resize(width, 100)
     window.show()
     for _ in range(3):  # the height of wrapped texts follows from the width
@@ -56,6 +61,28 @@ def test_nothing_is_cut_off(module: simulation.LoadedModule, panel: Any, name: s
     assert window.width == 450
     picture(window, f"panel-{name}-all")
     assert cut_off(window) == []
+
+
+def test_notes_and_figures_of_a_result_are_read_in_full(stand_in_panel: Any, stand_in: Any) -> None:
+    """Above the buttons; many notes on lines of their own."""
+    panel, ui = stand_in_panel, stand_in_panel.ui
+    panel.form.inputs["mask"].selector.setCurrentNode(slicer.util.getNode("Head lesion"))
+    ui.applyButton.click()
+    wait(lambda: not panel.runner.running)
+    for section in ("inputsSection", "parametersSection", "logSection"):
+        getattr(ui, section).collapsed = True
+    window = fitted(panel.widget, 450)
+    picture(window, "panel-notes-one")
+    assert cut_off(window) == []
+    assert 0 < ui.notesLabel.y < ui.shapeLabel.y < ui.showOverlayButton.y
+    assert ui.notesLabel.height > 2 * ui.shapeLabel.height, "it wraps"
+    transform = panel.results.nodes["transform"]
+    transform.SetAttribute(results.NOTES, json.dumps([stand_in.NOTE, "The mask touches no difference of the images."]))
+    panel.results.refresh()
+    window = fitted(panel.widget, 450)
+    picture(window, "panel-notes-many")
+    assert cut_off(window) == []
+    assert [line[:5] for line in ui.notesLabel.text.splitlines()] == ["• The", "• The"]
 
 
 def test_the_panel_from_first_look_to_result(module: simulation.LoadedModule, panel: Any) -> None:

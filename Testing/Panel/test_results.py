@@ -11,7 +11,7 @@ import pytest
 import slicer
 import slicer.util
 from conftest import contents, picture_folder, wait
-from RegistrationSuiteLib import display, samples, views
+from RegistrationSuiteLib import display, results, samples, views
 from Rig import simulation
 
 
@@ -112,6 +112,118 @@ def test_plot_and_table_are_selected(done: Any) -> None:
     assert selection.GetActivePlotChartID() == done.state.results()["energy_chart"].GetID()
     done.ui.showTableButton.click()
     assert selection.GetActiveTableID() == done.state.results()["overlap"].GetID()
+
+
+# --- what a method tells beside its images: notes, figures, labels on the moving image, a second curve ---
+
+
+@pytest.fixture
+def told(view: views.SliceView, stand_in_panel: Any) -> Any:
+    """The stand-in's panel after a run with a mask."""
+    panel = stand_in_panel
+    panel.form.inputs["mask"].selector.setCurrentNode(slicer.util.getNode("Head lesion"))
+    panel.before = set(contents())
+    panel.ui.applyButton.click()
+    wait(lambda: not panel.runner.running)
+    return panel
+
+
+def test_notes_and_what_shape_explains_are_told(told: Any, stand_in: Any) -> None:
+    ui = told.ui
+    assert (ui.notesLabel.text, ui.notesLabel.isHidden()) == (stand_in.NOTE, False)
+    assert ui.shapeLabel.text == "Explained by shape: 83 % (outside the lesion 97 %)"
+    assert not ui.shapeLabel.isHidden()
+    assert "deformation alone accounts for" in ui.shapeLabel.toolTip
+    ui.undoButton.click()
+    assert ui.notesLabel.isHidden()
+    assert ui.shapeLabel.isHidden()
+
+
+def test_nothing_is_told_where_there_is_nothing_to_tell(told: Any) -> None:
+    told.results.nodes["transform"].SetAttribute(results.NOTES, "[]")
+    table = told.results.nodes["metrics"]
+    for name in ("explained_by_shape_outside", "explained_by_shape"):
+        row = list(results.metrics_of(told.results.nodes)).index(name)
+        table.RemoveRow(row)
+        told.results.refresh()
+        shape = told.ui.shapeLabel
+        assert (shape.text, shape.isHidden()) in [("Explained by shape: 83 %", False), ("", True)]
+    assert told.ui.shapeLabel.isHidden()
+    assert told.ui.notesLabel.isHidden()
+
+
+def test_a_saved_scene_tells_it_again(told: Any, stand_in: Any, tmp_path: Path) -> None:
+    ui = told.ui
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert ui.notesLabel.isHidden()
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    assert ui.notesLabel.text == stand_in.NOTE
+    assert ui.shapeLabel.text == "Explained by shape: 83 % (outside the lesion 97 %)"
+    assert ui.showMovingButton.enabled
+    assert ui.showSpendingButton.enabled
+
+
+def test_labels_on_the_moving_image_come_and_go_with_it(told: Any, view: views.SliceView) -> None:
+    ui, carried = told.ui, told.results.nodes["mask_on_moving"]
+    assert not carried.GetDisplayNode().GetVisibility()
+    ui.showJacobianButton.click()
+    ui.showMovingButton.click()
+    assert layers(view) == ("Head healthy", "")
+    assert carried.GetDisplayNode().GetVisibility()
+    assert not ui.showJacobianButton.checked
+    assert visible_legends() == []
+    ui.showMovingButton.click()
+    assert layers(view) == ("Head patient", "Head healthy warped")
+    assert not carried.GetDisplayNode().GetVisibility()
+    for button in ("showJacobianButton", "playButton", "showOverlayButton"):
+        ui.showMovingButton.click()
+        getattr(ui, button).click()
+        assert not ui.showMovingButton.checked
+        assert not carried.GetDisplayNode().GetVisibility()
+        assert layers(view)[0] == "Head patient"
+    ui.showMovingButton.click()
+    ui.undoButton.click()
+    assert set(contents()) - told.before == set()
+    assert not ui.showMovingButton.checked
+    view.render()
+
+
+def test_labels_on_the_moving_image_hide_those_on_the_fixed_one(told: Any, view: views.SliceView) -> None:
+    ui = told.ui
+    told.form.inputs["moving_labels"].selector.setCurrentNode(slicer.util.getNode("Head healthy structures"))
+    ui.applyButton.click()
+    wait(lambda: not told.runner.running)
+    warped = told.results.nodes["warped_labels"].GetDisplayNode()
+    assert warped.GetVisibility()
+    ui.showMovingButton.click()
+    assert not warped.GetVisibility()
+    assert not ui.showLabelsButton.checked
+
+
+def test_without_labels_on_it_the_moving_image_is_not_offered(view: views.SliceView, stand_in_panel: Any) -> None:
+    stand_in_panel.ui.applyButton.click()
+    wait(lambda: not stand_in_panel.runner.running)
+    assert stand_in_panel.ui.showOverlayButton.enabled
+    assert not stand_in_panel.ui.showMovingButton.enabled
+
+
+def test_labels_go_into_the_chosen_segmentation(told: Any) -> None:
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    told.form.outputs["mask_on_moving"].widget.setCurrentNode(mine)
+    told.ui.applyButton.click()
+    wait(lambda: not told.runner.running)
+    assert told.results.nodes["mask_on_moving"] is mine
+    assert [mine.GetSegmentation().GetNthSegment(0).GetName(), mine.GetName()] == ["Lesion", "mine"]
+    told.ui.undoButton.click()
+    assert slicer.mrmlScene.IsNodePresent(mine)
+
+
+def test_every_curve_has_its_plot(told: Any) -> None:
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    for button, name in (("showSpendingButton", "spending"), ("showEnergyButton", "energy")):
+        getattr(told.ui, button).click()
+        assert selection.GetActivePlotChartID() == told.results.nodes[f"{name}_chart"].GetID()
 
 
 def test_undo_leaves_nothing_of_what_was_shown(done: Any, view: views.SliceView) -> None:

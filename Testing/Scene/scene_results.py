@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 import scene_samples as samples
 import torch
 from RegistrationSuiteLib import scene
+from regsuite import catalog
+from regsuite.catalog import Output
 from regsuite.registration import Curve, Registration, Table
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.transforms import DisplacementField, warp_image, warp_labels
 
 NAMES = {1: "ventricle", 2: "shell"}
 OVERLAP = [["ventricle", 0.5, 0.9], ["shell", 0.7, 0.8]]
+NOTES = ["The <deformation> is smooth.", "It was known before."]
+SPENT = {"deformation": [0.5, 0.25], "intensity": [0.0, 0.125]}
+ON_MOVING = Output("mask_on_moving", "labels", "Mask on moving", "Where the core is.", frame="moving")
 COLOURS = {1: (0.0, 0.8, 0.2), 2: (1.0, 0.6, 0.0)}
 
 
@@ -43,6 +49,10 @@ def head(grid: Grid) -> tuple[Image, LabelImage]:
     return image, LabelImage.from_array(2 * shell.astype(int) - core, grid, NAMES, COLOURS)
 
 
+def _core(labels: LabelImage) -> LabelImage:
+    return LabelImage.from_array(4 * (labels.array() == 1), labels.grid, {4: "lesion"}, {4: (0.2, 0.4, 1.0)})
+
+
 @functools.cache
 def registration_on(grid: Grid, moving_grid: Grid, size_mm: float) -> Registration:
     """What a method would return that found a smooth transform for the head on ``moving_grid``."""
@@ -58,23 +68,39 @@ def registration_on(grid: Grid, moving_grid: Grid, size_mm: float) -> Registrati
         fixed_grid=grid,
         warped=warped,
         warped_labels=warp_labels(labels, field, grid),
+        labels={"mask_on_moving": _core(labels)},
         images={
             "jacobian": Image(field.jacobian_determinant(grid), grid),
             "intensity_added": added,
             "metamorphosed": Image(warped.data + added.data, grid),
         },
         sequences={"evolution": [warp_image(image, step, grid) for step in steps]},
-        curves={"energy": Curve([0, 1, 2], {"total": [9.0, 4.0, 2.5], "data": [8.0, 3.0, 1.0]}, "iteration", "energy")},
+        curves={
+            "energy": Curve([0, 1, 2], {"total": [9.0, 4.0, 2.5], "data": [8.0, 3.0, 1.0]}, "iteration", "energy"),
+            "spending": Curve([0.0, 1.0], SPENT, "time", "share of the energy"),
+        },
         tables={"overlap": Table("Overlap", ["label", "before", "after"], OVERLAP)},
         metrics={"dice": 0.85, "folded_fraction": 0.0},
+        notes=NOTES,
         record={"method": "known", "seed": 3},
     )
+
+
+def declare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the catalog know, for one test, where the labels of these registrations lie."""
+    monkeypatch.setattr(catalog, "outputs_of", lambda _record: {ON_MOVING.name: ON_MOVING})
 
 
 def volume_scene(place: str = "oblique", size: tuple[int, int, int] = (36, 32, 28)) -> Scene:
     """In 3D, on an awkward grid."""
     fixed = samples.add_volume(samples.VOLUMES[place], size, "patient")
     return _scene(fixed, fixed, 3.0)
+
+
+def apart_scene() -> Scene:
+    """In 3D, the moving image on a grid of its own."""
+    fixed = samples.add_volume(samples.VOLUMES["oblique"], (36, 32, 28), "patient")
+    return _scene(fixed, samples.add_volume(samples.VOLUMES["anisotropic"], (30, 28, 14), "other"), 3.0)
 
 
 def slice_scene(place: str = "oblique", height: float = 0.0) -> Scene:

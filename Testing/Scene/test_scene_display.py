@@ -317,6 +317,30 @@ def test_labels_are_outlined_and_not_filled(view: views.SliceView) -> None:
     assert pictures.difference(before, view.render()).max() == 0
 
 
+def test_labels_on_the_moving_image_are_shown_with_it(view: views.SliceView, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outlined about their own middle, over the moving image alone."""
+    scene_results.declare(monkeypatch)
+    made = scene_results.apart_scene()
+    nodes = results.add_registration(made.registration, made.fixed, made.moving)
+    on_moving = display.labels_on(made.moving, nodes.values())
+    assert on_moving == [nodes["mask_on_moving"]]
+    display.show_overlay(made.fixed, nodes["warped"])
+    display.show_on_moving(made.moving, on_moving)
+    assert view.composite.GetBackgroundVolumeID() == made.moving.GetID()
+    assert not view.composite.GetForegroundVolumeID()
+    lesion = made.registration.labels["mask_on_moving"]
+    view.jump_to(lesion.grid.points()[lesion.mask()].mean(dim=0).tolist(), centre=True)
+    picture = view.render()
+    pictures.keep("labels-on-moving", [("moving image", picture)])
+    line = pictures.near(picture, lesion.colours[4], 40)
+    rows, columns = np.nonzero(line)
+    assert len(rows) > 50
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(150, abs=8)
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(150, abs=8)
+    display.show_on_moving(made.moving, on_moving, visible=False)
+    assert not pictures.near(view.render(), lesion.colours[4], 40).any()
+
+
 def test_surfaces_show_what_is_inside() -> None:
     """The core within the shell can be seen through it."""
     _, nodes = shown()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scene_samples as samples
@@ -10,8 +12,9 @@ import slicer.util
 import vtk
 from RegistrationSuiteLib import scene
 from RegistrationSuiteLib.scene.labels import overlapping, segmentation_from_segments, segments_on_grid
+from regsuite import io
 from regsuite.errors import InputError
-from regsuite.spatial import LabelImage
+from regsuite.spatial import Grid, LabelImage
 
 pytestmark = pytest.mark.usefixtures("session")
 
@@ -52,6 +55,18 @@ def test_segmentation_survives_the_round_trip(place: str) -> None:
     node = scene.segmentation_from_labels(labels, "labels")
     reference = samples.add_volume(samples.VOLUMES[place])
     assert_same(scene.labels_from_node(node, reference), labels)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7)])
+def test_segmentation_files_of_the_backend_open_in_slicer(shape: tuple[int, ...], tmp_path: Path) -> None:
+    array = np.zeros(shape, dtype=int)
+    array[..., 1:4, 2:5] = 5
+    io.write_labels(tmp_path / "x.seg.nrrd", LabelImage.from_array(array, Grid.regular(shape), {5: "tumour"}))
+    node = slicer.util.loadSegmentation(tmp_path / "x.seg.nrrd")
+    volume = samples.add_volume(np.eye(4), (*reversed(shape), 1)[:3])
+    segment = node.GetSegmentation().GetSegmentIdBySegmentName("tumour")
+    drawn = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, volume)
+    np.testing.assert_array_equal(drawn.reshape(shape) != 0, array != 0)
 
 
 @pytest.mark.parametrize("place", samples.VOLUMES)

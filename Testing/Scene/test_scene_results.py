@@ -20,8 +20,13 @@ pytestmark = pytest.mark.usefixtures("session")
 
 NAMES = {
     "transform", "inverse", "warped", "warped_labels", "jacobian", "intensity_added", "metamorphosed", "evolution",
-    "evolution_browser", "energy", "energy_chart", "overlap", "metrics",
+    "evolution_browser", "energy", "energy_chart", "spending", "spending_chart", "overlap", "metrics", "mask_on_moving",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene_results.declare(monkeypatch)
 
 
 def add(made: scene_results.Scene, **options) -> dict:
@@ -111,6 +116,30 @@ def test_overlapping_segments_still_overlap() -> None:
     assert count["whole"] == pytest.approx(int(warped.mask().sum()), rel=0.05)
 
 
+@pytest.mark.parametrize("make", [scene_results.apart_scene, scene_results.volume_scene])
+def test_labels_lie_on_the_moving_image(make) -> None:
+    made = make()
+    node = add(made)["mask_on_moving"]
+    assert node.GetName() == "template mask on moving"
+    labels, expected = scene.labels_from_node(node), made.registration.labels["mask_on_moving"]
+    assert labels.grid.same_as(scene.grid_of(made.moving), 1e-6)
+    assert expected.mask().any()
+    np.testing.assert_array_equal(labels.array(), expected.array())
+    assert labels.names == {4: "lesion"}
+    assert labels.colours[4] == pytest.approx((0.2, 0.4, 1.0), abs=1 / 255)
+    assert not node.GetDisplayNode().GetVisibility(), "the views show the fixed image"
+
+
+def test_labels_of_the_fixed_frame_are_shown_as_outlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    made = scene_results.volume_scene()
+    node = add(made)["mask_on_moving"]
+    assert node.GetDisplayNode().GetVisibility()
+    assert not node.GetDisplayNode().GetVisibility2DFill()
+    role = node.GetReferenceImageGeometryReferenceRole()
+    assert node.GetNodeReference(role) is made.fixed
+
+
 def test_evolution_plays_frame_by_frame() -> None:
     made = scene_results.volume_scene()
     nodes = add(made)
@@ -146,6 +175,29 @@ def test_curve_is_a_table_and_a_chart() -> None:
     assert chart.GetXAxisTitle() == "iteration"
 
 
+def test_every_curve_has_its_own_lines_and_axes() -> None:
+    nodes = add(scene_results.volume_scene())
+    for line, values in scene_results.SPENT.items():
+        np.testing.assert_array_equal(slicer.util.arrayFromTableColumn(nodes["spending"], line), values)
+    chart = nodes["spending_chart"]
+    assert (chart.GetXAxisTitle(), chart.GetYAxisTitle()) == ("time", "share of the energy")
+    series = [chart.GetNthPlotSeriesNode(i) for i in range(chart.GetNumberOfPlotSeriesNodes())]
+    assert [(each.GetXColumnName(), each.GetYColumnName()) for each in series] == [
+        ("time", "deformation"),
+        ("time", "intensity"),
+    ]
+
+
+def test_nodes_tell_notes_and_figures() -> None:
+    made = scene_results.volume_scene()
+    chosen = output("vtkMRMLTransformNode")
+    for nodes in (add(made), add(made, outputs={"transform": chosen})):
+        assert results.notes_of(nodes) == scene_results.NOTES
+        assert results.metrics_of(nodes) == made.registration.metrics
+    assert results.notes_of({}) == []
+    assert results.metrics_of({}) == {}
+
+
 def test_tables_keep_text_and_numbers() -> None:
     nodes = add(scene_results.volume_scene())
     table = nodes["overlap"].GetTable()
@@ -176,6 +228,10 @@ def test_saved_scene_brings_it_all_back(tmp_path: Path) -> None:
     assert back["energy_chart"].GetNthPlotSeriesNode(0).GetTableNode().GetName() == names["energy"]
     labels = scene.labels_from_node(back["warped_labels"], back["warped"])
     np.testing.assert_array_equal(labels.array(), made.registration.warped_labels.array())
+    mask = scene.labels_from_node(back["mask_on_moving"])
+    np.testing.assert_array_equal(mask.array(), made.registration.labels["mask_on_moving"].array())
+    assert results.notes_of(back) == scene_results.NOTES
+    assert results.metrics_of(back) == made.registration.metrics
     transform = scene.transform_from_node(back["transform"])
     points = torch.from_numpy(samples.inner_points(made.registration.fixed_grid))
     np.testing.assert_allclose(transform(points), made.registration.transform(points), atol=1e-4)
@@ -185,7 +241,7 @@ def test_saved_scene_brings_it_all_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError, Cancelled, KeyboardInterrupt])
-@pytest.mark.parametrize("step", ["_metrics", "_labels", "_browser", "_chart", "_image"])
+@pytest.mark.parametrize("step", ["_metrics", "_labels", "_warped_labels", "_browser", "_chart", "_image"])
 def test_failure_leaves_the_scene_as_it_was(step: str, error: type, monkeypatch: pytest.MonkeyPatch) -> None:
     made = scene_results.volume_scene()
     kept = samples.add_volume(np.eye(4), name="kept")
@@ -227,6 +283,7 @@ def test_chosen_nodes_are_filled() -> None:
         "inverse": output("vtkMRMLGridTransformNode"),
         "warped": output("vtkMRMLScalarVolumeNode"),
         "warped_labels": output("vtkMRMLSegmentationNode"),
+        "mask_on_moving": output("vtkMRMLLabelMapVolumeNode"),
         "evolution": output("vtkMRMLSequenceNode"),
         "energy": output("vtkMRMLTableNode"),
         "jacobian": samples.add_volume(np.eye(4), name="old"),
@@ -245,6 +302,9 @@ def test_chosen_nodes_are_filled() -> None:
     np.testing.assert_array_equal(
         scene.labels_from_node(nodes["warped_labels"], made.fixed).array(), made.registration.warped_labels.array()
     )
+    mask = scene.labels_from_node(nodes["mask_on_moving"])
+    np.testing.assert_array_equal(mask.array(), made.registration.labels["mask_on_moving"].array())
+    assert mask.names[4] == "lesion"
     assert nodes["evolution_browser"].GetMasterSequenceNode() is chosen["evolution"]
     assert chosen["evolution"].GetNumberOfDataNodes() == 5
     assert nodes["energy_chart"].GetNthPlotSeriesNode(1).GetTableNode() is chosen["energy"]
@@ -291,6 +351,10 @@ def test_slices_come_back_to_their_plane(place: str, height: float) -> None:
         assert scene.grid_of(nodes[name]).same_as(scene.grid_of(made.fixed), 1e-6)
     labels = scene.labels_from_node(nodes["warped_labels"], made.fixed)
     np.testing.assert_array_equal(labels.array(), made.registration.warped_labels.array())
+    mask = scene.labels_from_node(nodes["mask_on_moving"], fixed=made.fixed)
+    np.testing.assert_array_equal(mask.array(), made.registration.labels["mask_on_moving"].array())
+    role = nodes["mask_on_moving"].GetReferenceImageGeometryReferenceRole()
+    assert nodes["mask_on_moving"].GetNodeReference(role) is made.moving
     made.moving.SetAndObserveTransformNodeID(nodes["transform"].GetID())
     moved = slicer.modules.volumes.logic().ResampleVolumeToReferenceVolume(made.moving, made.fixed)
     difference = np.abs(slicer.util.arrayFromVolume(moved) - slicer.util.arrayFromVolume(nodes["warped"]))

@@ -24,10 +24,14 @@ CUSTOM = "Custom"
 
 
 class ParameterForms:
-    """The basic and advanced parameters of one method, one widget each that is shown while the method is chosen."""
+    """The basic and advanced parameters of one method, one widget each that is shown while the method is chosen.
+
+    ``preset``: the one that was chosen last, the first one to begin with; None where the method has none.
+    """
 
     def __init__(self, method: Method, changed: Callable[[], None]) -> None:
         self.method = method
+        self.preset = next(iter(method.presets), None)
         self.fields: list[ParameterField] = [parameter_field(each, changed) for each in method.parameters]
         self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
         self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
@@ -50,20 +54,25 @@ class ParameterForms:
         return {each.parameter.name: each.text() for each in self.fields}
 
     def set_texts(self, texts: Mapping[str, str]) -> None:
-        """Shows texts; a parameter that is not named, or whose text cannot be read, gets its default."""
+        """Shows texts; a parameter that is not named gets its value of the first preset."""
+        opening = self.preset_texts(next(iter(self.method.presets), None))
         for each in self.fields:
-            each.set_text(texts.get(each.parameter.name) or value_text(each.parameter.default))
+            each.set_text(texts.get(each.parameter.name) or opening[each.parameter.name])
 
-    def preset_texts(self, preset: Preset) -> dict[str, str]:
-        """Every parameter's text under a preset."""
-        values = {each.parameter.name: each.parameter.default for each in self.fields} | dict(preset.values)
-        return {name: value_text(value) for name, value in values.items()}
+    def preset_texts(self, preset: Preset | None) -> dict[str, str]:
+        """Every parameter's text under a preset, or its default."""
+        values = {each.parameter.name: each.parameter.default for each in self.fields}
+        return {name: value_text(value) for name, value in (values | dict(preset.values if preset else {})).items()}
 
-    def matching_preset(self) -> str:
-        """The title of the preset whose values are shown, or :data:`CUSTOM`."""
+    def choose(self, name: str) -> None:
+        """Takes a preset for the one that was chosen last, where there is one of that name."""
+        self.preset = next((each for each in self.method.presets if each.name == name), self.preset)
+
+    def matching_preset(self) -> Preset | None:
+        """The preset whose values are shown; of several with the same values the one that was chosen last."""
         texts = self.texts()
-        titles = (each.title for each in self.method.presets if self.preset_texts(each) == texts)
-        return next(titles, CUSTOM)
+        matching = [each for each in self.method.presets if self.preset_texts(each) == texts]
+        return self.preset if self.preset in matching else next(iter(matching), None)
 
 
 class MethodForm:
@@ -141,9 +150,7 @@ class MethodForm:
 
     def missing_input(self) -> str:
         """The title of the first required input without a node; empty when all are there."""
-        empty = (
-            each.declared.title for each in self.shown_inputs().values() if each.declared.required and not each.node
-        )
+        empty = (item.title for item in self.method.inputs if item.required and not self.inputs[item.role].node)
         return next(empty, "")
 
     # --- showing ---
@@ -172,7 +179,10 @@ class MethodForm:
             box.addItems(titles)
             for index, preset in enumerate(self.method.presets):
                 box.setItemData(index, tooltip(preset.help), qt.Qt.ToolTipRole)
-        box.currentIndex = titles.index(self.forms.matching_preset())
+        shown = self.forms.matching_preset()
+        box.currentIndex = titles.index(shown.title if shown else CUSTOM)
+        self._ui.presetHelpLabel.text = shown.help if shown else ""
+        self._ui.presetHelpLabel.visible = shown is not None
         self._setting = False
 
     def _show_method(self) -> None:
@@ -199,22 +209,18 @@ class MethodForm:
 
     def onPreset(self, index: int) -> None:
         if not self._setting and index < len(self.method.presets):
-            self._apply(self.method.presets[index])
+            self.forms.choose(self.method.presets[index].name)
+            self.onReset()
 
     def onReset(self) -> None:
-        """Back to the chosen preset; from custom values to the first one."""
-        index = self._ui.presetComboBox.currentIndex
-        presets = self.method.presets
-        self._apply(presets[index] if index < len(presets) else presets[0])
+        """Back to the preset that was chosen last."""
+        self.forms.set_texts(self.forms.preset_texts(self.forms.preset))
+        self.show_preset()
+        self._changed()
 
     def onMachine(self, _value: int) -> None:
         if not self._setting:
             self._changed()
-
-    def _apply(self, preset: Preset) -> None:
-        self.forms.set_texts(self.forms.preset_texts(preset))
-        self.show_preset()
-        self._changed()
 
 
 def citation_link(method: Method) -> str:

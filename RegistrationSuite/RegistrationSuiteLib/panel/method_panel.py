@@ -86,6 +86,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             output.set(state.reference(f"output.{name}"))
         for method in form.methods:
             forms = form.parameters[method.name]
+            forms.choose(state.text(f"{method.name}.preset"))
             forms.set_texts({each.name: state.text(f"{method.name}.{each.name}") for each in method.parameters})
         form.show_preset()
         self.results.refresh()
@@ -104,6 +105,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             state.set_reference(f"output.{name}", output.node)
         for name, text in form.forms.texts().items():
             state.set_text(f"{form.method.name}.{name}", text)
+        state.set_text(f"{form.method.name}.preset", form.forms.preset.name if form.forms.preset else "")
 
     def onChanged(self) -> None:
         """The user changed something in the form. While a scene closes or loads it is the scene that changes it."""
@@ -228,15 +230,16 @@ class MethodPanel(slicer.util.VTKObservationMixin):
 
 
 def summary(registration: Registration) -> str:
-    """One sentence about a result, with advice where it is not sound."""
+    """One sentence about a result, and a second one that points to its notes where there are any."""
     record, metrics = registration.record, registration.metrics
     words = [f"Done in {record['seconds']:.0f} s on {record['device']}"]
     if "dice_after" in metrics:
         words.append(f"mean Dice {metrics['dice_before']:.2f} before and {metrics['dice_after']:.2f} after")
     if metrics.get("settled") == 0:
-        words.append("stopped at the limit of iterations (raise them for a closer match)")
+        words.append("stopped at the limit of iterations")
     if metrics.get("folded_fraction") == 0:
         words.append("no folded voxels")
     elif "folded_fraction" in metrics:
-        words.append(f"{100 * metrics['folded_fraction']:.2g} % folded voxels (raise the regularity)")
-    return ", ".join(words) + "."
+        words.append(f"{100 * metrics['folded_fraction']:.2g} % folded voxels")
+    notes = {0: "", 1: " Read the note under Results."}.get(len(registration.notes), " Read the notes under Results.")
+    return ", ".join(words) + "." + notes

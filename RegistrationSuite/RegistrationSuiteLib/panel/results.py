@@ -1,4 +1,4 @@
-"""The buttons that show the last run's results, and undo it."""
+"""What to know of the last run's results, the buttons that show them, and undo."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 import qt
 import slicer.util
+from regsuite import wording
 
-from RegistrationSuiteLib import display
+from RegistrationSuiteLib import display, results
+from RegistrationSuiteLib.panel.fields import tooltip
 from RegistrationSuiteLib.runner import JobRunner
-from RegistrationSuiteLib.state import FIXED, PanelState
+from RegistrationSuiteLib.state import FIXED, MOVING, PanelState
 
 FRAME_MS = 150
 NEEDS = {
@@ -22,6 +24,7 @@ NEEDS = {
     "showIntensityButton": "intensity_added",
     "showLabelsButton": "warped_labels",
     "showEnergyButton": "energy_chart",
+    "showSpendingButton": "spending_chart",
 }
 """The output without which a widget is disabled."""
 
@@ -49,12 +52,14 @@ class ResultsView:
         ui = self._ui
         ui.showOverlayButton.connect("clicked()", self.onOverlay)
         ui.showEnergyButton.connect("clicked()", self.onEnergy)
+        ui.showSpendingButton.connect("clicked()", self.onSpending)
         ui.showTableButton.connect("clicked()", self.onTable)
         ui.undoButton.connect("clicked()", self.onUndo)
         ui.showGridButton.connect("toggled(bool)", self.onGrid)
         ui.showJacobianButton.connect("toggled(bool)", self.onJacobian)
         ui.showIntensityButton.connect("toggled(bool)", self.onIntensity)
         ui.showLabelsButton.connect("toggled(bool)", self.onLabels)
+        ui.showMovingButton.connect("toggled(bool)", self.onMoving)
         ui.playButton.connect("toggled(bool)", self.onPlay)
         ui.fadeSlider.connect("valueChanged(double)", self.onFade)
         ui.evolutionSlider.connect("valueChanged(double)", self.onFrame)
@@ -69,27 +74,42 @@ class ResultsView:
         """The image the last run registered to; None where it is gone."""
         return self._state.reference(FIXED)
 
+    @property
+    def moving(self) -> Any:
+        """The image the last run moved; None where it is gone."""
+        return self._state.reference(MOVING)
+
     def take(self, runner: JobRunner) -> None:
         """Keeps a run's result in the state, and shows it."""
-        self._state.set_results(runner.nodes, runner.made, runner.fixed)
+        self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
         self.refresh()
         if "warped" in self.nodes:
             self.onOverlay()
         self._ui.showLabelsButton.checked = "warped_labels" in self.nodes
 
     def refresh(self) -> None:
-        """Offers what there is to show; nothing is shown or hidden in the views."""
+        """Tells what to know, and offers what there is to show; nothing is shown or hidden in the views."""
         nodes, there = self.nodes, self.fixed is not None
-        self._put_up("showGridButton", "showLabelsButton", *MAPS)
+        self._tell(nodes)
+        self._put_up("showGridButton", "showLabelsButton", "showMovingButton", *MAPS)
         self._stop_player()
         self._setting = True
         for name, output in NEEDS.items():
             getattr(self._ui, name).enabled = there and output in nodes
         self._ui.showTableButton.enabled = self._table() is not None
+        self._ui.showMovingButton.enabled = there and bool(self._labels_on_moving())
         self._ui.evolutionSlider.maximum = max(1, self._frames() - 1)
         self._ui.evolutionSlider.value = self._ui.evolutionSlider.maximum
         self._ui.resultsFrame.enabled = bool(nodes)
         self._setting = False
+
+    def _tell(self, nodes: dict[str, Any]) -> None:
+        notes, shape = results.notes_of(nodes), wording.shape_line(results.metrics_of(nodes))
+        self._ui.notesLabel.text = "\n".join(notes if len(notes) < 2 else (f"• {note}" for note in notes))
+        self._ui.notesLabel.visible = bool(notes)
+        self._ui.shapeLabel.text = shape
+        self._ui.shapeLabel.toolTip = tooltip(wording.SHAPE_HELP)
+        self._ui.shapeLabel.visible = bool(shape)
 
     def close(self) -> None:
         """Stops what plays."""
@@ -97,6 +117,9 @@ class ResultsView:
 
     def _frames(self) -> int:
         return self.nodes["evolution"].GetNumberOfDataNodes() if "evolution" in self.nodes else 0
+
+    def _labels_on_moving(self) -> list[Any]:
+        return display.labels_on(self.moving, self.nodes.values()) if self.moving is not None else []
 
     def _table(self) -> Any:
         """The table worth most to a reader."""
@@ -139,6 +162,22 @@ class ResultsView:
             with self._state.showing():
                 display.show_labels(self.nodes["warped_labels"], visible)
 
+    def onMoving(self, visible: bool) -> None:
+        if self._setting:
+            return
+        self._clear("showMovingButton")
+        if visible:
+            self._ui.showLabelsButton.checked = False
+            with self._state.showing():
+                display.show_on_moving(self.moving, self._labels_on_moving())
+        else:
+            self._leave_moving()
+            self.onOverlay()
+
+    def _leave_moving(self) -> None:
+        for node in self._labels_on_moving():
+            display.show_labels(node, False)
+
     def onPlay(self, playing: bool) -> None:
         if self._setting:
             return
@@ -164,6 +203,9 @@ class ResultsView:
     def onEnergy(self) -> None:
         display.show_plot(self.nodes["energy_chart"])
 
+    def onSpending(self) -> None:
+        display.show_plot(self.nodes["spending_chart"])
+
     def onTable(self) -> None:
         display.show_table(self._table())
 
@@ -184,6 +226,9 @@ class ResultsView:
             if name != button and getattr(self._ui, name).checked:
                 show(self.nodes[output], self.fixed, False)
                 self._put_up(name)
+        if button != "showMovingButton" and self._ui.showMovingButton.checked:
+            self._leave_moving()
+            self._put_up("showMovingButton")
         if button != "playButton":
             self._stop_player()
 

@@ -10,7 +10,7 @@ from regsuite.catalog.declaration import (
     Preset,
     parameter,
 )
-from regsuite.catalog.registry import method, methods
+from regsuite.catalog.registry import method, methods, outputs_of
 
 __all__ = [
     "AUTOMATIC",
@@ -22,5 +22,6 @@ __all__ = [
     "Preset",
     "method",
     "methods",
+    "outputs_of",
     "parameter",
 ]

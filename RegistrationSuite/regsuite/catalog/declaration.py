@@ -14,6 +14,8 @@ from regsuite.errors import InputError
 InputKind = Literal["image", "mask", "labels", "points"]
 OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table"]
 ParameterType = Literal["float", "int", "bool", "choice", "floats"]
+Frame = Literal["fixed", "moving"]
+"""The role of the image on whose grid a mask or labels lie."""
 
 
 AUTOMATIC = "automatic"
@@ -31,23 +33,25 @@ class Citation:
 
 @dataclass(frozen=True)
 class Input:
-    """What a method takes, by the role it plays."""
+    """What a method takes, by the role it plays; ``frame`` says where a mask or labels lie."""
 
     role: str
     kind: InputKind
     title: str
     help: str
     required: bool = True
+    frame: Frame = "fixed"
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a method gives, by the name it has in a Registration."""
+    """What a method gives, by the name it has in a Registration; ``frame`` says where labels lie."""
 
     name: str
     kind: OutputKind
     title: str
     help: str
+    frame: Frame = "fixed"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regsuite.catalog.declaration import Citation, Input, Method, Output, Preset, parameter
 
@@ -39,14 +39,22 @@ class ShootingParameters:
         (0.0,),
         "Smoothness widths",
         "Standard deviations of the deformation's smoothing kernels, which are summed: small ones follow detail, large "
-        "ones move regions as a whole. 0 takes 4 % and 10 % of the images' extent (6 and 15 mm for a head).",
+        "ones move regions as a whole. 0 takes 5 % and 13 % of the images' extent (8 and 21 mm for a head).",
         unit="mm",
         minimum=0.0,
         maximum=500.0,
         automatic=True,
     )
+    similarity: str = parameter(
+        "lncc",
+        "Similarity",
+        "What makes two images alike: 'lncc' intensities related linearly, in every neighbourhood in its own way; "
+        "'ssd' the same intensity, for flat shapes; 'ngf' edges in the same place and 'mind' the same likeness to what "
+        "is near, for images of different contrast.",
+        choices=("lncc", "ssd", "ngf", "mind"),
+    )
     regularity: float = parameter(
-        0.02,
+        0.007,
         "Regularity",
         "Squared intensity difference (images scaled from 0 to 1) that is worth moving everything by a tenth of the "
         "images' extent: larger gives a smoother, smaller deformation.",
@@ -63,20 +71,22 @@ class ShootingParameters:
         automatic=True,
     )
     iterations: int = parameter(
-        40,
+        50,
         "Iterations per scale",
-        "Most evaluations of the energy on a scale, half as many on the finest of several; fewer where it settles.",
+        "Most evaluations of the energy on a scale; fewer where it settles.",
         minimum=1,
         maximum=5000,
         advanced=True,
     )
     steps: int = parameter(
-        8,
+        0,
         "Time steps",
-        "Integration steps from the moving image (t = 0) to the fixed one (t = 1).",
-        minimum=2,
+        "Integration steps from the moving image (t = 0) to the fixed one (t = 1); 0 takes 8, and more where one of "
+        "them would strain the tissue by half.",
+        minimum=0,
         maximum=200,
         advanced=True,
+        automatic=True,
     )
     kernel: str = parameter(
         "gaussian",
@@ -98,6 +108,14 @@ class ShootingParameters:
         "Optimiser",
         "'lbfgs' needs tens of evaluations; 'adadelta' is the paper's and needs hundreds.",
         choices=("lbfgs", "adadelta"),
+        advanced=True,
+    )
+    intensity_matching: str = parameter(
+        "none",
+        "Intensity matching",
+        "'histogram' brings the moving image's intensities to the fixed one's by their distributions outside the mask, "
+        "before they are compared: for two scanners, one contrast. Transformed images keep their own intensities.",
+        choices=("none", "histogram"),
         advanced=True,
     )
     bias_correction: bool = parameter(
@@ -123,12 +141,14 @@ class MetamorphosisParameters(ShootingParameters):
     """Shooting with intensity additions."""
 
     intensity_penalty: float = parameter(
-        0.3,
+        0.0,
         "Intensity penalty",
         "Price of changing intensity where that is allowed, against the price of leaving the difference: "
-        "smaller paints more freely.",
-        minimum=1e-6,
+        "smaller paints more freely. 0 takes, inside a mask, what leaves no more of the lesion unpainted than the "
+        "image has noise, and 0.3 elsewhere.",
+        minimum=0.0,
         maximum=1e6,
+        automatic=True,
     )
 
 
@@ -139,21 +159,42 @@ class WeightedMetamorphosisParameters(MetamorphosisParameters):
     mask_evolution: str = parameter(
         "growing",
         "Mask over time",
-        "'growing' starts from a small ball inside the mask and lets it grow, so that tissue is pushed aside; "
-        "'constant' keeps the whole mask.",
-        choices=("growing", "constant"),
+        "'growing' starts from a small ball inside the mask, or from the seeds, and lets it grow, so that tissue is "
+        "pushed aside; 'tissue' grows as well, slowly across the edges of the moving image; 'constant' keeps the whole "
+        "mask.",
+        choices=("growing", "tissue", "constant"),
     )
 
 
 _FIXED = Input("fixed", "image", "Fixed image", "The image to be matched, such as the patient's.")
 _MOVING = Input("moving", "image", "Moving image", "The image that is deformed, such as a healthy template.")
 _MASK = Input(
-    "mask", "mask", "Lesion mask", "Where the fixed image holds what the moving one lacks: tumour with its oedema. "
-    "On the fixed image's grid.",
-)  # fmt: skip
-_MOVING_LABELS = Input(
-    "moving_labels", "labels", "Moving labels", "Structures of the moving image, carried along.", required=False
+    "mask",
+    "mask",
+    "Lesion mask",
+    "Where the fixed image holds what the moving one lacks: tumour with its oedema. On the fixed image's grid.",
+    required=False,
 )
+_MOVING_MASK = Input(
+    "moving_mask",
+    "mask",
+    "Moving lesion mask",
+    "Where the moving image holds what the fixed one lacks, on the moving image's grid: alone for patient to template, "
+    "with the other mask for a lesion over time.",
+    required=False,
+    frame="moving",
+)
+_SEEDS = Input(
+    "seeds",
+    "mask",
+    "Growth seeds",
+    "Where the lesion began, drawn inside the lesion mask; without them growth starts at the mask's deepest place.",
+    required=False,
+)
+_MOVING_LABELS = Input(
+    "moving_labels", "labels", "Moving labels", "Structures of the moving image, carried along.", required=False,
+    frame="moving",
+)  # fmt: skip
 _FIXED_LABELS = Input(
     "fixed_labels", "labels", "Fixed labels", "The same structures in the fixed image, to measure the overlap (Dice).",
     required=False,
@@ -168,15 +209,38 @@ _GEOMETRIC_OUTPUTS = (
     Output("evolution", "sequence", "Evolution", "The moving image on its way to the fixed one."),
     Output("energy", "curve", "Energy", "Image difference and regularity over the iterations."),
     Output("overlap", "table", "Overlap", "Dice of each label before and after."),
+    Output("fixed_labels_on_moving", "labels", "Fixed labels on the moving image", "By the inverse.", frame="moving"),
+)
+_MASKED_OUTPUTS = (
+    Output("mask_on_moving", "labels", "Lesion on the moving image", "The mask, by the inverse.", frame="moving"),
+    Output("mask_on_fixed", "labels", "Moving lesion on the fixed image", "The moving mask, by the transform."),
 )
 _MASK_OUTPUT = Output("mask", "sequence", "Mask over time", "Where intensity may be added, step by step.")
 _INTENSITY_OUTPUTS = (
     Output("metamorphosed", "image", "Metamorphosed image", "The moving image deformed and with intensity added."),
     Output("intensity_added", "image", "Intensity added", "What was painted, signed, in the moving image's unit."),
+    Output("spending", "curve", "Spending", "Energy of deformation and of painting over time."),
 )
 
 _PRESETS = (
-    Preset("brain-tumour", "Healthy brain to tumour patient", "T1 images of two heads, one with a tumour."),
+    Preset(
+        "template-to-patient",
+        "Healthy template to patient",
+        "Moving: a healthy brain. Fixed: a patient's.",
+        {"initial": "affine"},
+    ),
+    Preset(
+        "patient-to-template",
+        "Patient to healthy template",
+        "Moving: a patient's brain. Fixed: a healthy one.",
+        {"initial": "affine"},
+    ),
+    Preset(
+        "lesion-over-time",
+        "Lesion over time",
+        "Moving: an earlier visit. Fixed: a later one of the same person.",
+        {"initial": "rigid"},
+    ),
     Preset(
         "fast",
         "Quick look",
@@ -184,25 +248,45 @@ _PRESETS = (
         {"levels": 2, "iterations": 15, "steps": 6},
     ),
     Preset(
-        "toy-2d", "2D shapes", "Flat shapes without texture, a few hundred pixels wide.", {"bias_correction": False}
+        "toy-2d",
+        "2D shapes",
+        "Flat shapes without texture or noise, a few hundred pixels wide.",
+        {"bias_correction": False, "similarity": "ssd", "regularity": 0.02},
     ),
 )
+_WHICH_MASK = {
+    "template-to-patient": " Give the lesion mask, drawn on the patient's image.",
+    "patient-to-template": " Give the moving lesion mask, drawn on the patient's image, and no lesion mask.",
+    "lesion-over-time": " Give both lesion masks, each drawn on its own image.",
+}
+_TOY_PENALTY = {"intensity_penalty": 0.1}
+"""Without noise nothing tells how much of a difference to leave."""
+
+
+def _presets(masked: bool, painted: bool) -> tuple[Preset, ...]:
+    """Those of a method that has masks, or that adds intensity, or that does neither."""
+    helps = [each.help + (_WHICH_MASK.get(each.name, "") if masked else "") for each in _PRESETS]
+    presets = [replace(each, help=text) for each, text in zip(_PRESETS, helps, strict=True)]
+    toy = replace(presets[-1], values={**presets[-1].values, **(_TOY_PENALTY if painted else {})})
+    return (*presets[:-1], toy)
 
 
 def _declare(name: str, title: str, summary: str, masked: bool, parameters_type: type, painted: bool) -> Method:
+    seeds = [_SEEDS] if masked and painted else []
     return Method(
         name=name,
         title=title,
         summary=summary,
         citation=WEIGHTED_METAMORPHOSIS,
-        inputs=(_FIXED, _MOVING, *([_MASK] if masked else []), _MOVING_LABELS, _FIXED_LABELS),
+        inputs=(_FIXED, _MOVING, *([_MASK, _MOVING_MASK] if masked else []), *seeds, _MOVING_LABELS, _FIXED_LABELS),
         parameters_type=parameters_type,
         outputs=(
             *_GEOMETRIC_OUTPUTS,
+            *(_MASKED_OUTPUTS if masked else ()),
             *(_INTENSITY_OUTPUTS if painted else ()),
             *([_MASK_OUTPUT] if masked and painted else []),
         ),
-        presets=_PRESETS,
+        presets=_presets(masked, painted),
         entry=f"regsuite.methods.metamorphosis:run_{name.replace('-', '_')}",
     )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from regsuite.catalog import metamorphosis
-from regsuite.catalog.declaration import Method
+from regsuite.catalog.declaration import Method, Output
 from regsuite.errors import InputError
 
 _METHODS: tuple[Method, ...] = metamorphosis.METHODS
@@ -20,3 +23,9 @@ def method(name: str) -> Method:
     if name not in known:
         raise InputError(f"There is no method '{name}': choose one of {', '.join(known)}.")
     return known[name]
+
+
+def outputs_of(record: Mapping[str, Any]) -> dict[str, Output]:
+    """What the method of a result's record declares to give, by name; nothing where the method is not known here."""
+    known = methods().get(record.get("method", ""))
+    return {output.name: output for output in known.outputs} if known is not None else {}

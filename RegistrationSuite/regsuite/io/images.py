@@ -207,7 +207,8 @@ def _describe_segments(source: sitk.Image, labels: LabelImage) -> None:
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
     }
-    extent = " ".join(f"0 {n - 1}" for n in reversed(labels.grid.shape))
+    sides = (*reversed(labels.grid.shape), 1)[:3]
+    extent = " ".join(f"0 {n - 1}" for n in sides)  # of three axes in two dimensions too, or Slicer reads nothing
     for index, value in enumerate(labels.values()):
         header |= _segment(index, value, labels, extent)
     for key, text in header.items():

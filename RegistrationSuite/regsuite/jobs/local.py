@@ -129,6 +129,7 @@ def _on_cpu(registration: Registration) -> Registration:
         inverse=registration.inverse.to("cpu"),
         warped=moved(registration.warped),
         warped_labels=moved(registration.warped_labels),
+        labels={name: moved(labels) for name, labels in registration.labels.items()},
         images={name: moved(image) for name, image in registration.images.items()},
         sequences={name: [moved(frame) for frame in frames] for name, frames in registration.sequences.items()},
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from regsuite import catalog
+from regsuite.catalog import Output
 from regsuite.pictures.planes import Plane, background_level, head_box, lesion_centre, planes, quantiles
 from regsuite.pictures.sheet import (
     FIXED_COLOUR,
@@ -16,6 +19,7 @@ from regsuite.pictures.sheet import (
     INK,
     LESION_COLOUR,
     MOVING_COLOUR,
+    Colour,
     Sheet,
     draw_image,
     outline,
@@ -35,6 +39,8 @@ _GRID_LINES = 26
 _NICE_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 5.0, 8.0, 10.0, 20.0, 50.0)
 _MOST_OCTAVES = 2.0
 _LEAST_OF_CURVE = 1e-3
+_MOST_NAMES = 5
+_LABEL_COLOURS = (MOVING_COLOUR, FIXED_COLOUR, LESION_COLOUR, "#66d19e", "#c792ea", "#ff9f43")
 _FRACTIONS = {-2: "¼", -1: "½"}
 
 
@@ -60,10 +66,16 @@ class Subject:
     moving_labels: LabelImage | None = None
 
     @cached_property
+    def lesion(self) -> LabelImage | None:
+        """Of the fixed image; where that has none, the moving image's as it comes to lie on the fixed one."""
+        moved = self.registration.labels.get("mask_on_fixed")
+        return self.mask or (moved if moved is not None and moved.values() else None)
+
+    @cached_property
     def planes(self) -> list[Plane]:
         """Through the lesion, or through the middle of the head."""
         box = head_box(self.fixed)
-        return planes(self.fixed.grid, lesion_centre(self.mask, box), box)
+        return planes(self.fixed.grid, lesion_centre(self.lesion, box), box)
 
     @cached_property
     def warped(self) -> Image:
@@ -77,11 +89,7 @@ class Subject:
     def outlined(self) -> list[int]:
         """The labels worth an outline: those of a small share of the volume, or all where none is small."""
         labels = self.fixed_labels or self.moving_labels
-        if labels is None:
-            return []
-        sizes = {value: int(labels.mask(value).sum()) for value in labels.values()}
-        small = [value for value, size in sizes.items() if size < _SMALL_SHARE * sum(sizes.values())]
-        return small or list(sizes)
+        return [] if labels is None else _small_ones(labels) or labels.values()
 
     def draw_labels(self, axes: Axes, plane: Plane, labels: LabelImage | None, colour: str, width: float = 1.3) -> None:
         """Outlines of the labels worth one."""
@@ -91,16 +99,24 @@ class Subject:
             outline(axes, plane, plane.share(labels, value), colour, width)
 
     def draw_lesion(self, axes: Axes, plane: Plane, colour: str = LESION_COLOUR) -> None:
-        """Outline of the mask."""
-        if self.mask is not None:
-            outline(axes, plane, plane.share(self.mask), colour, 1.3)
+        """Outline of the lesion."""
+        if self.lesion is not None:
+            outline(axes, plane, plane.share(self.lesion), colour, 1.3)
+
+
+def _small_ones(labels: LabelImage) -> list[int]:
+    """The labels of a small share of the volume."""
+    sizes = {value: int(labels.mask(value).sum()) for value in labels.values()}
+    return [value for value, size in sizes.items() if size < _SMALL_SHARE * sum(sizes.values())]
 
 
 def all_pictures(subject: Subject) -> list[Picture]:
     """Every picture this registration has the material for."""
+    result, declared = subject.registration, catalog.outputs_of(subject.registration.record)
     drawn = [draw(subject) for draw in (before_after, warped_grid, jacobian_map, intensity_added, evolution)]
-    curves = [curve_plot(name, curve) for name, curve in subject.registration.curves.items()]
-    return [picture for picture in drawn if picture is not None] + curves
+    labels = [labels_map(name, each, subject, declared.get(name)) for name, each in result.labels.items()]
+    curves = [curve_plot(name, curve, declared.get(name)) for name, curve in result.curves.items()]
+    return [picture for picture in drawn if picture is not None] + labels + curves
 
 
 def grey_window(image: Image) -> tuple[float, float]:
@@ -141,14 +157,19 @@ def before_after(subject: Subject) -> Picture:
     return Picture("before-after", "Before and after", caption, encoded(sheet.figure))
 
 
-def _legend_entries(subject: Subject) -> list[tuple[str, str]]:
+def _legend_entries(subject: Subject) -> list[tuple[str, Colour]]:
+    entries: list[tuple[str, Colour]] = []
+    if subject.fixed_labels:
+        entries += [(f"{_outlined_names(subject)}, fixed image", FIXED_COLOUR)]
+    entries += [(f"{_outlined_names(subject)}, moving image", MOVING_COLOUR)] if subject.moving_labels else []
+    return entries + ([("Lesion mask", LESION_COLOUR)] if subject.lesion else [])
+
+
+def _outlined_names(subject: Subject) -> str:
     labels = subject.fixed_labels or subject.moving_labels
     names = [labels.name_of(value).lower() for value in subject.outlined] if labels else []
     text = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-    entries = [(f"{text}, fixed image", FIXED_COLOUR)] if subject.fixed_labels else []
-    entries += [(f"{text}, moving image", MOVING_COLOUR)] if subject.moving_labels else []
-    entries += [("lesion mask", LESION_COLOUR)] if subject.mask else []
-    return [(text[0].upper() + text[1:], colour) for text, colour in entries]
+    return text[:1].upper() + text[1:]
 
 
 def warped_grid(subject: Subject) -> Picture:
@@ -204,7 +225,7 @@ def jacobian_map(subject: Subject) -> Picture:
     result = subject.registration
     known = result.images.get("jacobian")
     determinant = known or Image(result.transform.jacobian_determinant(result.fixed_grid), result.fixed_grid)
-    reach = _octaves(determinant, subject.mask)
+    reach = _octaves(determinant, subject.lesion)
     sheet = _row_of_planes(subject, bar=True)
     threshold = background_level(subject.fixed)
     for plane, axes in sheet.panels():
@@ -289,8 +310,46 @@ def _spread(count: int) -> list[int]:
     return sorted({round(index) for index in indices})
 
 
-def curve_plot(name: str, curve: Curve) -> Picture:
-    """Lines over a common x; on a logarithmic scale where they fall far."""
+def labels_map(name: str, labels: LabelImage, subject: Subject, declared: Output | None = None) -> Picture:
+    """Outlines of labels, small ones strong, over the image in whose frame they are declared to lie.
+
+    On the moving image its own labels are beneath, for comparison.
+    """
+    on_moving = declared is not None and declared.frame == "moving"
+    image = subject.moving if on_moving else subject.fixed
+    lesion = subject.registration.labels.get("mask_on_moving") if on_moving else subject.lesion
+    box = head_box(image)
+    middle = next((each for each in (lesion, labels) if each is not None and each.values()), None)
+    cells = planes(image.grid, lesion_centre(middle, box), box)
+    sheet = Sheet([cells], [plane.title for plane in cells], legend=True)
+    largest_first = sorted(labels.values(), key=lambda value: -int(labels.mask(value).sum()))  # small ones on top
+    colours: dict[int, Colour] = dict(zip(largest_first, itertools.cycle(_LABEL_COLOURS), strict=False))
+    colours = {value: labels.colours.get(value, colour) for value, colour in colours.items()}
+    strong = _small_ones(labels) or labels.values()
+    for plane, axes in sheet.panels():
+        draw_image(axes, plane, plane.image(image), grey_window(image))
+        if on_moving:
+            subject.draw_labels(axes, plane, subject.moving_labels, MOVING_COLOUR, 2.4)
+        for value, colour in colours.items():
+            outline(axes, plane, plane.share(labels, value), colour, 1.3 if value in strong else 0.4)
+        write_marks(axes, plane)
+    named = [(labels.name_of(value), colour) for value, colour in list(colours.items())[:_MOST_NAMES]]
+    if on_moving and subject.moving_labels:
+        named.append((f"{_outlined_names(subject)}, moving image", MOVING_COLOUR))
+    sheet.legend(named)
+    return Picture(name.replace("_", "-"), _title(name, declared), _help(declared, "Outlines."), encoded(sheet.figure))
+
+
+def _title(name: str, declared: Output | None) -> str:
+    return declared.title if declared is not None else name.replace("_", " ").capitalize()
+
+
+def _help(declared: Output | None, otherwise: str) -> str:
+    return declared.help if declared is not None else otherwise
+
+
+def curve_plot(name: str, curve: Curve, declared: Output | None = None) -> Picture:
+    """Lines over a common x; a total that falls far is shown on a logarithmic scale."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.5, 3.6), facecolor="white", layout="constrained")
@@ -300,21 +359,24 @@ def curve_plot(name: str, curve: Curve) -> Picture:
         axes.plot(curve.x, values, label=line.replace("_", " "), color=colour, linewidth=2)
     if _falls_far(curve):
         axes.set_yscale("log", nonpositive="mask")
-        axes.set_ylim(bottom=_LEAST_OF_CURVE * max(next(iter(curve.values.values()))))
+        axes.set_ylim(bottom=_LEAST_OF_CURVE * max(curve.values["total"]))
+    elif min(map(min, curve.values.values()), default=-1) >= 0:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel(curve.x_title, color=INK)
     axes.set_ylabel(curve.y_title, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    title = name.replace("_", " ").capitalize()
-    caption = "Over the run; the total should fall and level out on every scale."
-    return Picture(name.replace("_", "-"), title, caption, encoded(figure))
+    caption = _help(declared, "Over the run.")
+    if "total" in curve.values:
+        caption += " The total should fall and level out on every scale."
+    return Picture(name.replace("_", "-"), _title(name, declared), caption, encoded(figure))
 
 
 def _falls_far(curve: Curve) -> bool:
-    """Whether the first line would be flat for most of a linear axis."""
-    first = np.asarray(next(iter(curve.values.values()), [0.0]), dtype=float)
-    return bool(first.min() > 0 and first.max() > 4 * first.min())
+    """Whether the total would be flat for most of a linear axis."""
+    total = np.asarray(curve.values.get("total", [0.0]), dtype=float)
+    return bool(total.min() > 0 and total.max() > 4 * total.min())
 
 
 def encoded(figure: Figure) -> bytes:

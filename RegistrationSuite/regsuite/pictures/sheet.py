@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FIXED_COLOUR, MOVING_COLOUR, LESION_COLOUR, GRID_COLOUR = "#35c8f0", "#ffd23f", "#ff4d6d", "#ffe08a"
 INK = "#1d2733"
+Colour = str | tuple[float, float, float]
 _WIDTH, _TALLEST, _TALLEST_ROW = 12.0, 9.0, 5.0
 _GAP, _HEAD, _FOOT, _SIDE, _BAR = 0.06, 0.34, 0.42, 0.30, 1.05
 
@@ -93,7 +94,7 @@ class Sheet:
         """The planes of one column with their panels."""
         return [(cells[column], axes[column]) for cells, axes in zip(self.cells, self.axes, strict=True)]
 
-    def legend(self, entries: Sequence[tuple[str, str]]) -> None:
+    def legend(self, entries: Sequence[tuple[str, Colour]]) -> None:
         """Lines of these colours with their meaning, under the panels."""
         from matplotlib.lines import Line2D
 
@@ -150,7 +151,7 @@ def draw_image(axes: Axes, plane: Plane, values: np.ndarray, window: tuple[float
     )
 
 
-def outline(axes: Axes, plane: Plane, share: np.ndarray, colour: str, width: float = 1.3) -> None:
+def outline(axes: Axes, plane: Plane, share: np.ndarray, colour: Colour, width: float = 1.3) -> None:
     """The line where a share (h, w) is a half, if it is anywhere."""
     if share.min() < 0.5 <= share.max():
         axes.contour(share, levels=[0.5], extent=plane.extent, origin="lower", colors=[colour], linewidths=width)

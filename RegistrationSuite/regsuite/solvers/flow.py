@@ -1,47 +1,13 @@
-"""Pieces of semi-Lagrangian integration on one grid. Displacements are mm along the array axes."""
+"""Derivatives of fields on one grid. Displacements are mm along the array axes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from regsuite.spatial.grid import Grid
-from regsuite.spatial.sampling import sample_index
-
-
-class Carrier:
-    """Reads fields of one grid through displacements on the same grid."""
-
-    def __init__(self, grid: Grid, device: str | torch.device) -> None:
-        self._index = voxel_index(grid, grid, device)
-        self._spacing = torch.tensor(grid.spacing, dtype=torch.float32, device=device)
-
-    def __call__(self, data: Tensor, u: Tensor) -> Tensor:
-        """data∘(id + u): data (1, C, *shape), u (1, d, *shape)."""
-        return sample_index(data, self._index + u.movedim(1, -1) / self._spacing)
-
-
-def voxel_index(grid: Grid, other: Grid, device: str | torch.device) -> Tensor:
-    """Where the voxels of ``grid`` are in ``other``, as fractional array indices (1, *grid.shape, d)."""
-    index = other.to_index(grid.points(torch.float64).numpy())
-    return torch.as_tensor(index, dtype=torch.float32, device=device)[None]
-
-
-def border_window(grid: Grid, ramp: float, device: str | torch.device) -> Tensor:
-    """1 inside, falling to 0 over the outermost ``ramp`` mm (at least one voxel): (1, 1, *shape).
-
-    Windowing a kernel on both sides, w K w, leaves it a kernel, whose fields vanish at the border.
-    """
-    window = torch.ones(1, 1, *grid.shape, device=device)
-    for axis, (n, h) in enumerate(zip(grid.shape, grid.spacing, strict=True)):
-        index = torch.arange(n, device=device)
-        distance = torch.minimum(index, index.flip(0)) * h / max(ramp, h)
-        profile = torch.sin(0.5 * math.pi * distance.clamp(max=1)) ** 2
-        window = window * profile.reshape([-1 if other == axis else 1 for other in range(grid.dim)])
-    return window
 
 
 def gradient(image: Tensor, spacing: Sequence[float]) -> Tensor:
@@ -50,9 +16,26 @@ def gradient(image: Tensor, spacing: Sequence[float]) -> Tensor:
 
 
 def jacobian_determinant(u: Tensor, spacing: Sequence[float]) -> Tensor:
-    """det(I + Du) of (1, d, *shape): (1, 1, *shape), written out: torch.linalg.det is slow on many small matrices."""
-    dim = len(spacing)
-    columns = [_central(u, axis, h) for axis, h in enumerate(spacing)]
+    """det(I + Du) of (1, d, *shape) by central differences: (1, 1, *shape)."""
+    return _determinant([_central(u, axis, h) for axis, h in enumerate(spacing)])
+
+
+def corner_determinant(u: Tensor, spacing: Sequence[float], corner: Sequence[int]) -> Tensor:
+    """det(I + Du) of (1, d, *shape) by the edges that meet in a corner (0 or 1 along each axis) of every cell of voxel
+    centres: (1, 1, *(shape - 1)). Central differences would miss folds a voxel wide."""
+    columns = []
+    for axis, h in enumerate(spacing):
+        difference = u.diff(dim=2 + axis) / h
+        for other in range(len(spacing)):
+            if other != axis:
+                difference = difference.narrow(2 + other, corner[other], u.shape[2 + other] - 1)
+        columns.append(difference)
+    return _determinant(columns)
+
+
+def _determinant(columns: Sequence[Tensor]) -> Tensor:
+    """det(I + Du) from the derivatives ∂u/∂x_j (1, d, *shape), written out: torch.linalg.det is slow on many."""
+    dim = len(columns)
     m = [[columns[j][:, i] + float(i == j) for j in range(dim)] for i in range(dim)]
     if dim == 2:
         return (m[0][0] * m[1][1] - m[0][1] * m[1][0])[:, None]
@@ -62,6 +45,12 @@ def jacobian_determinant(u: Tensor, spacing: Sequence[float]) -> Tensor:
         + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
     )
     return determinant[:, None]
+
+
+def strain_of(v: Tensor, spacing: Sequence[float]) -> float:
+    """The largest Frobenius norm of Dv in fields (N, d, *shape)."""
+    squares = sum(_central(v, axis, h).square().sum(dim=1) for axis, h in enumerate(spacing))
+    return float(torch.as_tensor(squares).max().sqrt())
 
 
 def _central(data: Tensor, axis: int, spacing: float) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,22 +30,34 @@ _TURNS = tuple(np.deg2rad((-24.0, -12.0, 0.0, 12.0, 24.0)).tolist())
 
 
 def align(
-    fixed: Image, moving: Image, kind: str, ignore: LabelImage | None, progress: Progress, seed: int = 0
+    fixed: Image,
+    moving: Image,
+    kind: str,
+    ignore: LabelImage | None,
+    progress: Progress,
+    seed: int = 0,
+    ignore_moving: LabelImage | None = None,
 ) -> Affine:
     """The transform from fixed to moving points that maximises mutual information (Mattes); "none" is the identity.
 
-    Centres of mass are brought together first. ignore: region of the fixed image that is not compared.
+    Centres of mass are brought together first. ignore, ignore_moving: regions of the fixed and of the
+    moving image that are not compared.
     Raises InputError where the images cannot be aligned.
     """
     if kind == "none":
         return identity(fixed.grid.dim)
     progress.step(0.0, f"{kind} alignment")
     target, source = _image(fixed), _image(moving)
-    mask = None if ignore is None else _volume((~ignore.mask()).cpu().numpy().astype(np.uint8), ignore.grid)
+    masks = [
+        None if each is None else _volume((~each.mask()).cpu().numpy().astype(np.uint8), each.grid)
+        for each in (ignore, ignore_moving)
+    ]
     try:
-        found = _search(target, source, _rigid(target, source), mask, seed)
-        if kind == "affine":
-            found = _search(target, source, _affine(found), mask, seed)
+        with _one_thread():
+            start = _rigid(_image(_filled(fixed, ignore)), _image(_filled(moving, ignore_moving)))
+            found = _search(target, source, start, masks, seed)
+            if kind == "affine":
+                found = _search(target, source, _affine(found), masks, seed)
     except RuntimeError as error:
         raise InputError(
             "The images could not be aligned to start from: too little of them overlaps; "
@@ -54,6 +68,28 @@ def align(
     shift = float((result.points(centre) - centre).norm())
     progress.log(f"Initial {kind} alignment moves the image centre by {shift:.1f} mm")
     return result
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several add up in any order, which the search makes much of: a seed would not give the same result again."""
+    import SimpleITK as sitk
+
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+def _filled(image: Image, ignore: LabelImage | None) -> Image:
+    """The image with the region as bright as the head is elsewhere, so that it has no say in where the head is."""
+    if ignore is None:
+        return image
+    inside = ignore.mask()[None, None]
+    told = image.data[~inside]
+    return dataclasses.replace(image, data=torch.where(inside, told[told >= told.mean()].mean(), image.data))
 
 
 def _image(image: Image) -> sitk.Image:
@@ -116,7 +152,7 @@ def _affine(rigid: Any) -> Any:
     return start
 
 
-def _search(fixed: sitk.Image, moving: sitk.Image, start: Any, mask: sitk.Image | None, seed: int) -> Any:
+def _search(fixed: sitk.Image, moving: sitk.Image, start: Any, masks: Sequence[Any], seed: int) -> Any:
     """The best transform of the start's kind."""
     import SimpleITK as sitk
 
@@ -124,8 +160,9 @@ def _search(fixed: sitk.Image, moving: sitk.Image, start: Any, mask: sitk.Image 
     registration.SetMetricAsMattesMutualInformation(_BINS)
     registration.SetMetricSamplingStrategy(registration.RANDOM)
     registration.SetMetricSamplingPercentage(min(1.0, _SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
-    if mask is not None:
-        registration.SetMetricFixedMask(mask)
+    for mask, put in zip(masks, (registration.SetMetricFixedMask, registration.SetMetricMovingMask), strict=True):
+        if mask is not None:
+            put(mask)
     registration.SetInterpolator(sitk.sitkLinear)
     registration.SetOptimizerAsConjugateGradientLineSearch(1.0, _ITERATIONS, 1e-6, 5)
     registration.SetOptimizerScalesFromPhysicalShift()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,8 +14,11 @@ from torch import Tensor
 Optimiser = Literal["lbfgs", "adadelta"]
 
 _HISTORY = 5
-_PATIENCE = {"lbfgs": 5, "adadelta": 30}
+_PATIENCE = {"lbfgs": 6, "adadelta": 30}
 """Evaluations over which the loss must have fallen."""
+_SUFFICIENT = 1e-4
+_TRIALS = 10
+"""Of a step: the share of the decrease that its slope promises, and how often it is shortened."""
 
 
 class _Settled(Exception):
@@ -32,57 +37,136 @@ def minimise(
     """The best variables met within a number of evaluations of ``loss``.
 
     Ends early once the loss has fallen by less than ``tolerance`` of itself over a few evaluations.
-    scale: the size of the first step, as a mean over the variables.
+    scale: the size of the first step, as a root mean square over the variables.
     Raises whatever ``on_evaluation`` raises.
     """
-    unit = scale * _first_step(optimiser, sum(variable.numel() for variable in variables))
-    scaled = [(variable.detach() / unit).requires_grad_() for variable in variables]
-    best = [variable.detach().clone() for variable in scaled]
-    history: list[float] = []
-    lowest: list[float] = []
-
-    def evaluate() -> Tensor:
-        for variable in scaled:
-            variable.grad = None
-        value = loss([variable * unit for variable in scaled])
-        value.backward()
-        current = float(value.detach())
-        if not lowest or current < lowest[-1]:
-            for kept, variable in zip(best, scaled, strict=True):
-                kept.copy_(variable.detach())
-        history.append(current)
-        lowest.append(min(current, lowest[-1]) if lowest else current)
-        on_evaluation(len(history), current)
-        if len(history) >= evaluations or _settled(lowest, _PATIENCE[optimiser], tolerance):
-            raise _Settled
-        return value.detach()
-
+    search = _Search(loss, variables, evaluations, _PATIENCE[optimiser], tolerance, on_evaluation)
     with contextlib.suppress(_Settled):
-        _descend(optimiser, scaled, evaluate, evaluations)
-    return [kept * unit for kept in best]
+        (_adadelta if optimiser == "adadelta" else _lbfgs)(search, scale, evaluations)
+    return search.best
 
 
-def _first_step(optimiser: Optimiser, count: int) -> float:
-    """One over the mean size of the optimiser's first step: torch's L-BFGS makes one of unit L1 norm, Adadelta 1e-3."""
-    return float(count) if optimiser == "lbfgs" else 1e3
+class _Search:
+    """The variables as they are tried, and the best met so far."""
+
+    def __init__(
+        self,
+        loss: Callable[[Sequence[Tensor]], Tensor],
+        variables: Sequence[Tensor],
+        evaluations: int,
+        patience: int,
+        tolerance: float,
+        on_evaluation: Callable[[int, float], None],
+    ) -> None:
+        self.loss, self.evaluations, self.on_evaluation = loss, evaluations, on_evaluation
+        self.patience, self.tolerance = patience, tolerance
+        self.variables = [variable.detach().clone().requires_grad_() for variable in variables]
+        self.best = [variable.detach().clone() for variable in variables]
+        self.lowest: list[float] = []
+
+    def evaluate(self) -> tuple[float, list[Tensor]]:
+        """The loss and its gradient; raises _Settled once that was enough."""
+        value = self.loss(self.variables)
+        found = torch.autograd.grad(value, self.variables, allow_unused=True)
+        gradient = [
+            torch.zeros_like(variable) if part is None else part
+            for variable, part in zip(self.variables, found, strict=True)
+        ]
+        current = float(value.detach())
+        if not self.lowest or current < self.lowest[-1]:
+            for kept, variable in zip(self.best, self.variables, strict=True):
+                kept.copy_(variable.detach())
+        self.lowest.append(min([*self.lowest[-1:], current]))  # in this order what is no number does not count
+        self.on_evaluation(len(self.lowest), current)
+        if len(self.lowest) >= self.evaluations or self._settled():
+            raise _Settled
+        return current, gradient
+
+    def _settled(self) -> bool:
+        earlier = self.lowest[-1 - self.patience :]
+        return len(earlier) > self.patience and earlier[0] - earlier[-1] <= self.tolerance * abs(earlier[-1])
 
 
-def _settled(lowest: Sequence[float], patience: int, tolerance: float) -> bool:
-    return len(lowest) > patience and lowest[-1 - patience] - lowest[-1] <= tolerance * abs(lowest[-1])
+def _adadelta(search: _Search, scale: float, evaluations: int) -> None:
+    unit = scale * 1e3  # its first step is some 3e-3 in every variable
+    scaled = [variable.detach() / unit for variable in search.variables]
+    adadelta = torch.optim.Adadelta(scaled, lr=1.0)
+    for _ in range(evaluations):
+        for variable, part in zip(scaled, search.evaluate()[1], strict=True):
+            variable.grad = part * unit
+        adadelta.step()
+        for variable, part in zip(search.variables, scaled, strict=True):
+            variable.detach().copy_(part * unit)
 
 
-def _descend(name: Optimiser, scaled: list[Tensor], evaluate: Callable[[], Tensor], evaluations: int) -> None:
-    if name == "adadelta":
-        adadelta = torch.optim.Adadelta(scaled, lr=1.0)
-        for _ in range(evaluations):
-            adadelta.step(evaluate)
-        return
-    torch.optim.LBFGS(
-        scaled,
-        max_iter=evaluations,
-        max_eval=10 * evaluations,
-        history_size=_HISTORY,
-        tolerance_grad=0.0,
-        tolerance_change=0.0,
-        line_search_fn="strong_wolfe",
-    ).step(evaluate)
+def _lbfgs(search: _Search, scale: float, evaluations: int) -> None:
+    """L-BFGS (Nocedal and Wright, Numerical Optimization, Algorithms 3.1 and 7.4), by backtracking.
+
+    torch's own keeps flat copies of everything, and its first use in a process takes seconds and a hundred megabytes.
+    """
+    pairs: deque[tuple[list[Tensor], list[Tensor]]] = deque(maxlen=_HISTORY)
+    value, gradient = search.evaluate()
+    while True:
+        direction = _direction(gradient, pairs, scale)
+        slope = _dot(direction, gradient)
+        if slope >= 0:  # the gradient is zero, or what is remembered no longer holds
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        found = _backtrack(search, value, slope, direction)
+        if found is None:
+            if not pairs:
+                return
+            pairs.clear()
+            continue
+        length, value, new = found
+        step = [length * part for part in direction]
+        change = [after - before for after, before in zip(new, gradient, strict=True)]
+        if _dot(step, change) > 0:
+            pairs.append((step, change))
+        gradient = new
+
+
+def _direction(gradient: list[Tensor], pairs: deque[tuple[list[Tensor], list[Tensor]]], scale: float) -> list[Tensor]:
+    """Minus the inverse Hessian, as far as it is known from pairs of steps and changes, times the gradient."""
+    count = sum(part.numel() for part in gradient)
+    if not pairs:
+        length = max(math.sqrt(_dot(gradient, gradient)), 1e-30)
+        return [part * (-scale * math.sqrt(count) / length) for part in gradient]
+    q = [-part for part in gradient]
+    weights = []
+    for step, change in reversed(pairs):
+        weights.append(_dot(step, q) / _dot(step, change))
+        q = [part - weights[-1] * other for part, other in zip(q, change, strict=True)]
+    step, change = pairs[-1]
+    curvature = _dot(step, change) / _dot(change, change)
+    q = [curvature * part for part in q]
+    for (step, change), weight in zip(pairs, reversed(weights), strict=True):
+        more = weight - _dot(change, q) / _dot(step, change)
+        q = [part + more * other for part, other in zip(q, step, strict=True)]
+    return q
+
+
+def _backtrack(
+    search: _Search, value: float, slope: float, direction: list[Tensor]
+) -> tuple[float, float, list[Tensor]] | None:
+    """How far to go for a sufficient decrease, the loss there and its gradient; None where there is none."""
+    start = [variable.detach().clone() for variable in search.variables]
+    length = 1.0
+    for _ in range(_TRIALS):
+        for variable, here, part in zip(search.variables, start, direction, strict=True):
+            variable.detach().copy_(here + length * part)
+        new, gradient = search.evaluate()
+        if new <= value + _SUFFICIENT * length * slope:
+            return length, new, gradient
+        # The minimum of the parabola through both values and the slope.
+        parabola = -slope * length**2 / (2 * (new - value - slope * length)) if math.isfinite(new) else 0.0
+        length = min(max(parabola, 0.1 * length), 0.5 * length)
+    for variable, here in zip(search.variables, start, strict=True):
+        variable.detach().copy_(here)
+    return None
+
+
+def _dot(one: list[Tensor], other: list[Tensor]) -> float:
+    return float(sum(torch.dot(a.flatten(), b.flatten()) for a, b in zip(one, other, strict=True)))

@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from regsuite.losses.similarity import Name as Similarity
+from regsuite.losses.similarity import dissimilarity
 from regsuite.memory import available_memory
 from regsuite.progress import Part, Progress
 from regsuite.registration import Curve
-from regsuite.solvers.geodesics import Energy, Metamorphosis, Path, Relaxation, Shooting
+from regsuite.solvers.flow import strain_of
+from regsuite.solvers.geodesics import Energy, Metamorphosis, Path, Relaxation, Shooting, in_time
 from regsuite.solvers.minimise import Optimiser, minimise
 from regsuite.solvers.pair import Pair, coarsen, pyramid
 from regsuite.spatial import Grid, Image
 
 _MODELS: dict[str, type[Metamorphosis]] = {"path": Relaxation, "shooting": Shooting}
 _FIRST_STEP = {"path": 0.1, "shooting": 1.0}
-_LAST, _LITTLE = 5, 0.03
+_LAST, _LITTLE = 5, 0.05
 """Evaluations at the end of a descent, and the share of the energy won in them, by which it is called settled."""
-_BYTES_PER_STEP = {"path": 60, "shooting": 160}
+_BYTES_PER_STEP = {"path": 90, "shooting": 160}
 """Kept for the gradient, for every voxel and step, of what checkpointing can recompute."""
+_STEPS, _MOST_STEPS = 8, 32
+"""Automatic time steps to begin with, and at most."""
+_STRAIN = 0.5
+"""Largest |δ Dv_t| of one automatic step: below 1 every step is invertible."""
+_FOLDING = 10.0
+_WORTH = {"ssd": 1.0, "lncc": 0.08, "ngf": 0.12, "mind": 0.6}
+"""Of a similarity, in squared difference: both say as much of a shift of two voxels in T1 images of the head."""
+_WINDOW_VOXELS = 1.5
+"""Least width of a similarity's windows, in voxels of the scale."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a metamorphosis is solved; evaluations: at most so many on a scale, half of them on the
-    finest of several; levels: of the pyramid, 0 for as many as the grid allows.
+    """How a metamorphosis is solved; evaluations: at most so many on a scale; levels: of the pyramid, 0 for as many as
+    the grid allows; steps: 0 for as many as keep every step invertible; window: σ of the similarity's windows, mm;
+    folding: price of a volume that is crushed, against the squared difference of images from 0 to 1.
     """
 
     energy: Energy
-    steps: int = 8
+    steps: int = _STEPS
+    similarity: Similarity = "ssd"
+    window: float = 0.0
     levels: int = 0
-    evaluations: int = 40
+    evaluations: int = 50
     formulation: str = "path"
     optimiser: Optimiser = "lbfgs"
     checkpointing: str = "auto"
     tolerance: float = 2e-3
+    folding: float = _FOLDING
 
 
 @dataclass
@@ -59,61 +76,73 @@ def solve(
 ) -> Solution:
     """Minimise the energy of taking ``pair.moving`` to ``pair.fixed``.
 
-    masks: M_t of every step (N, 1, *shape) on the pair's grid, None for 1 everywhere; weight: of the image difference,
-    None for the pair's own.
+    masks: M_t, (any, 1, *shape) on the pair's grid and even in time, None for 1 everywhere; weight: of the image
+    difference, None for the pair's own.
     """
     curve = Curve(x_title="evaluation", y_title="energy")
     variables: list[Tensor] | None = None
     coarse: Metamorphosis | None = None
-    stages = _stages(pyramid(pair.grid, settings.levels), settings.evaluations, progress)
-    for grid, evaluations, part in stages:
+    steps = settings.steps or _STEPS
+    for grid, part in _stages(pyramid(pair.grid, settings.levels), progress):
         level = pair.coarser(grid)
         here = None if masks is None else torch.cat([coarsen(mask[None], pair.grid, grid) for mask in masks])
-        model = _model(level, settings, here)
+        model = _model(level, settings, steps, here)
         start = model.start() if variables is None or coarse is None else model.refine(variables, coarse)
         progress.log(f"Scale {' x '.join(map(str, grid.shape[::-1]))} at {max(grid.spacing):.3g} mm")
         weights = level.weight if weight is None else coarsen(weight, pair.grid, grid)
-        descent = _Descent(level, model, weights, curve, part, evaluations)
+        descent = _Descent(level, model, weights, settings, curve, part)
         variables = minimise(
             descent.loss,
             start,
-            evaluations,
+            settings.evaluations,
             settings.optimiser,
             settings.tolerance,
             _FIRST_STEP[settings.formulation] * (1.0 if coarse is None else 0.1),
             descent.tell,
         )
         coarse, settled = model, descent.settled
+        if settings.steps == 0 and grid != pair.grid:
+            steps = _invertible(model, variables, steps, progress)
     assert variables is not None
     with torch.no_grad():
         path = model.path(variables, keep_frames=True)
     return Solution(path, pair.grid, curve, settled)
 
 
-def _stages(grids: Sequence[Grid], evaluations: int, progress: Progress) -> list[tuple[Grid, int, Progress]]:
-    """Every scale with its budget and its share of the progress."""
-    budgets = [evaluations] * (len(grids) - 1) + [evaluations if len(grids) == 1 else max(1, evaluations // 2)]
-    costs = [grid.voxel_count * budget for grid, budget in zip(grids, budgets, strict=True)]
-    stages: list[tuple[Grid, int, Progress]] = []
+def _invertible(model: Metamorphosis, variables: Sequence[Tensor], steps: int, progress: Progress) -> int:
+    """As many steps as keep each of them invertible, never fewer than before."""
+    with torch.no_grad():
+        strain = strain_of(model.velocities(variables), model.control.spacing) / steps
+    needed = min(_MOST_STEPS, math.ceil(steps * strain / _STRAIN))
+    if needed <= steps:
+        return steps
+    progress.log(f"From here on {needed} time steps: one of {steps} strains by up to {strain:.2f}, beyond {_STRAIN:g}")
+    return needed
+
+
+def _stages(grids: Sequence[Grid], progress: Progress) -> list[tuple[Grid, Progress]]:
+    """Every scale with its share of the progress."""
+    whole = sum(grid.voxel_count for grid in grids)
+    stages: list[tuple[Grid, Progress]] = []
     done = 0.0
-    for grid, budget, cost in zip(grids, budgets, costs, strict=True):
-        share = cost / sum(costs)
-        stages.append((grid, budget, Part(progress, done, done + share)))
+    for grid in grids:
+        share = grid.voxel_count / whole
+        stages.append((grid, Part(progress, done, done + share)))
         done += share
     return stages
 
 
-def _model(pair: Pair, settings: Settings, masks: Tensor | None) -> Metamorphosis:
-    return _MODELS[settings.formulation](
-        pair.moving, pair.grid, settings.energy, settings.steps, masks, _checkpointed(pair, settings), pair.margin
-    )
+def _model(pair: Pair, settings: Settings, steps: int, masks: Tensor | None) -> Metamorphosis:
+    inside = None if masks is None else in_time(masks, steps)
+    checkpointed = _checkpointed(pair, settings, steps)
+    return _MODELS[settings.formulation](pair.moving, pair.grid, settings.energy, steps, inside, checkpointed)
 
 
-def _checkpointed(pair: Pair, settings: Settings) -> bool:
+def _checkpointed(pair: Pair, settings: Settings, steps: int) -> bool:
     """Whether steps are recomputed: as asked for, or where keeping them would take over half of the free memory."""
     if settings.checkpointing != "auto":
         return settings.checkpointing == "on"
-    needed = pair.grid.voxel_count * settings.steps * _BYTES_PER_STEP[settings.formulation]
+    needed = pair.grid.voxel_count * steps * _BYTES_PER_STEP[settings.formulation]
     if pair.fixed.device.type == "cuda":
         return needed > 0.5 * torch.cuda.mem_get_info(pair.fixed.device)[0]
     free = available_memory()
@@ -124,24 +153,35 @@ class _Descent:
     """One scale's loss, told to the progress at every evaluation."""
 
     def __init__(
-        self, pair: Pair, model: Metamorphosis, weight: Tensor, curve: Curve, progress: Progress, evaluations: int
+        self,
+        pair: Pair,
+        model: Metamorphosis,
+        weight: Tensor,
+        settings: Settings,
+        curve: Curve,
+        progress: Progress,
     ) -> None:
-        self.pair, self.model, self.weight = pair, model, weight
-        self.curve, self.progress, self.evaluations = curve, progress, evaluations
+        self.pair, self.model = pair, model
+        window = max(settings.window, _WINDOW_VOXELS * max(pair.grid.spacing))
+        self.worth = _WORTH[settings.similarity]
+        self.unlike = dissimilarity(settings.similarity, pair.fixed, weight, pair.grid.spacing, window)
+        self.curve, self.progress, self.evaluations = curve, progress, settings.evaluations
+        self.folding = settings.folding
         # Relative to the images' norm, so that tolerances mean the same for every pair.
-        self.unit = max(float(pair.difference(pair.moving, weight)), 1e-6 * pair.grid.voxel_volume)
+        self.unit = max(self.worth * float(self.unlike(pair.moving)), 1e-6 * pair.grid.voxel_volume)
         self._values: list[float] = []
         self._parts: dict[str, Tensor] = {}
         self._image = pair.moving
 
     def loss(self, variables: Sequence[Tensor]) -> Tensor:
         path = self.model.path(variables)
-        data = self.pair.difference(path.image, self.weight)
-        total = (data + path.velocity_energy + path.intensity_energy) / self.unit
+        data = self.worth * self.unlike(path.image)
+        deformation = path.velocity_energy + self.folding * path.folding
+        total = (data + deformation + path.intensity_energy) / self.unit
         self._parts = {
             "total": total.detach(),
             "difference": (data / self.unit).detach(),
-            "deformation": (path.velocity_energy / self.unit).detach(),
+            "deformation": (deformation / self.unit).detach(),
         }
         if self.model.paints:
             self._parts["intensity"] = (path.intensity_energy / self.unit).detach()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from regsuite.losses.similarity import squared_difference
@@ -21,6 +22,12 @@ _FOREGROUND = 0.1
 _BRIGHTEST = 2.0
 _SMALLEST_AXIS = 10
 _LEVELS = 6
+_ANTIALIAS = 0.42
+"""σ of smoothing for the working grid, in its voxels: a half of the voxel's width at half maximum."""
+_AROUND = 0.03
+"""How far content reaches out, of the images' mean extent."""
+_DETAIL, _FLAT = 0.02, 0.02
+"""Width of what is detail, of the images' mean extent, and deviation of a flat image."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +36,22 @@ class Pair:
 
     fixed, moving: (1, 1, *shape), dark 0 to bright 1; weight: 1 where both images have data;
     initial: takes fixed to moving points before any deformation;
-    dark, unit: 0 and the step from 0 to 1 of ``moving``, in the moving image's own unit;
-    size: mean extent of what is in the images, mm; margin: mm of grid around it.
+    dark, unit: 0 and the step from 0 to 1 of ``moving``, in the unit of the moving image as it was given to the pair;
+    content: 1 where either image shows something, and a little around it;
+    fixed_dark, fixed_unit: the same of ``fixed``, in the fixed image's; size: mean extent of what is in the images, mm.
     """
 
     fixed: Tensor
     moving: Tensor
     weight: Tensor
+    content: Tensor
     grid: Grid
     initial: Affine
     dark: float
     unit: float
+    fixed_dark: float
+    fixed_unit: float
     size: float
-    margin: float
 
     def coarser(self, grid: Grid) -> Pair:
         """On a coarser grid of the same box, smoothed for it."""
@@ -50,6 +60,7 @@ class Pair:
             fixed=coarsen(self.fixed, self.grid, grid),
             moving=coarsen(self.moving, self.grid, grid),
             weight=coarsen(self.weight, self.grid, grid),
+            content=coarsen(self.content, self.grid, grid),
             grid=grid,
         )
 
@@ -59,11 +70,11 @@ class Pair:
         return squared_difference(image, self.fixed, weight, self.grid.voxel_volume)
 
 
-def coarsen(data: Tensor, grid: Grid, coarse: Grid) -> Tensor:
-    """(1, 1, *shape) on a coarser grid: smoothed by a coarse voxel on the axes that get coarser, then resampled."""
+def coarsen(data: Tensor, grid: Grid, coarse: Grid, blur: float = 1.0) -> Tensor:
+    """(1, 1, *shape) on a coarser grid: smoothed by σ = ``blur`` coarse voxels where it gets coarser, and resampled."""
     if coarse == grid:
         return data
-    widths = [new if new > 1.01 * old else 0.0 for old, new in zip(grid.spacing, coarse.spacing, strict=True)]
+    widths = [blur * new if new > 1.01 * old else 0.0 for old, new in zip(grid.spacing, coarse.spacing, strict=True)]
     return Image(gaussian_smooth(data, grid.spacing, widths), grid).resampled(coarse).data
 
 
@@ -90,39 +101,42 @@ def make_pair(
     resolution: mm of the working voxel, or 0 for the fixed image's; ignore: region of the fixed image whose intensities
     say nothing of its tissue, such as a tumour.
     """
-    base = _at_resolution(fixed.grid, resolution)
+    base = at_resolution(fixed.grid, resolution)
     near = warp_image(moving, initial, fixed.grid, outside="border")
     # Judged by the same place in both: neither a bright tumour nor what lies there in the template may set the scale.
     told = None if ignore is None else ~ignore.mask()[None, None]
-    scaled_fixed, _, _ = _scale(fixed.data, told)
+    scaled_fixed, fixed_dark, fixed_unit = _scale(fixed.data, told)
     scaled_moving, dark, unit = _scale(near.data, told)
     covered = _foreground(scaled_fixed) | _foreground(scaled_moving)
     grid, size = _working_grid(base, covered, fixed.grid)
     points = grid.points(torch.float64, fixed.data.device)
 
     def on_grid(data: Tensor, source: Grid) -> Tensor:
-        return sample(
-            coarsen(data, source, _at_resolution(source, resolution)), _at_resolution(source, resolution), points
-        )
+        coarse = at_resolution(source, resolution)
+        return sample(coarsen(data, source, coarse, _ANTIALIAS), coarse, points)
 
     ones = torch.ones_like(fixed.data)
     seen = sample(ones, fixed.grid, points, outside="zeros") * sample(
         torch.ones_like(moving.data), moving.grid, initial.points(points), outside="zeros"
     )
+    shown = sample(covered.to(ones.dtype), fixed.grid, points, outside="zeros")
+    around = gaussian_smooth(shown, grid.spacing, _AROUND * size)
     return Pair(
         fixed=on_grid(scaled_fixed, fixed.grid),
         moving=on_grid(scaled_moving, fixed.grid),
         weight=(seen > 0.5).to(ones.dtype),
+        content=(around > 0.05).to(ones.dtype),
         grid=grid,
         initial=initial,
         dark=dark,
         unit=unit,
+        fixed_dark=fixed_dark,
+        fixed_unit=fixed_unit,
         size=size,
-        margin=MARGIN_VOXELS * min(grid.spacing),
     )
 
 
-def _at_resolution(grid: Grid, resolution: float) -> Grid:
+def at_resolution(grid: Grid, resolution: float) -> Grid:
     """The grid with its axes no finer than ``resolution`` mm."""
     if resolution <= min(grid.spacing):
         return grid
@@ -167,3 +181,59 @@ def _working_grid(base: Grid, covered: Tensor, fixed: Grid) -> tuple[Grid, float
 
 def _mean_extent(extent: Sequence[float]) -> float:
     return float(math.exp(np.mean(np.log(np.asarray(extent)))))
+
+
+def noise_of(image: Tensor, where: Tensor) -> float:
+    """Standard deviation of the noise in (1, 1, *shape), where ``where`` is above a half.
+
+    Immerkær, Fast noise variance estimation (1996): of the second difference along one axis of that along the next, in
+    which straight edges cancel; with the median, for the other edges not to count.
+    """
+    rest, inside = image, where > 0.5
+    for axis in range(2, image.ndim):
+        rest = rest.diff(n=2, dim=axis)
+        inside = inside.narrow(axis, 1, rest.shape[axis])
+    values = rest[inside].abs()
+    spread = math.sqrt(6) ** (image.ndim - 2)  # of a second difference, 1 - 2 + 1, of unit noise: 1 + 4 + 1
+    return float(values.median()) / (0.6745 * spread) if len(values) else 0.0
+
+
+def correlation_of(pair: Pair, where: Tensor) -> float:
+    """Pearson's correlation of both images without their detail, weighted by ``where`` (1, 1, *shape); 1 where one of
+    them is flat and so cannot disagree."""
+    weight = where / where.sum().clamp(min=1e-6)
+    smooth = [gaussian_smooth(image, pair.grid.spacing, _DETAIL * pair.size) for image in (pair.fixed, pair.moving)]
+    centred = [image - (weight * image).sum() for image in smooth]
+    deviations = [(weight * each.square()).sum().sqrt() for each in centred]
+    if float(min(deviations)) < _FLAT:
+        return 1.0
+    return float((weight * centred[0] * centred[1]).sum() / (deviations[0] * deviations[1]))
+
+
+def matched(moving: Image, fixed: Image, initial: Affine, ignore: LabelImage | None) -> Image:
+    """The moving image with its intensities brought to the fixed one's: the monotone map between their distributions.
+
+    Each is taken where its image is brighter than its background, holes filled, without ``ignore``. Nyúl and Udupa, On
+    standardizing the MR image intensity scale (1999), with every second percentile for a landmark. Where one of the
+    images is flat there is nothing to match.
+    """
+    near = warp_image(moving, initial, fixed.grid, outside="border").data
+    told = torch.ones_like(near, dtype=torch.bool) if ignore is None else ~ignore.mask()[None, None]
+    levels = [_landmarks(data, told) for data in (near, fixed.data)]
+    if any(each[-1] <= each[0] for each in levels):
+        return moving
+    old, which, count = np.unique(levels[0], return_inverse=True, return_counts=True)
+    new = np.bincount(which, levels[1]) / count  # of a flat region the mean of what it corresponds to
+    array = moving.data.cpu().numpy()
+    beyond = (new[-1] - new[0]) / (old[-1] - old[0])  # outside the landmarks the slope between the ends
+    mapped = np.interp(array, old, new) + beyond * (np.minimum(array - old[0], 0) + np.maximum(array - old[-1], 0))
+    return dataclasses.replace(moving, data=torch.from_numpy(mapped).to(moving.data))
+
+
+def _landmarks(data: Tensor, told: Tensor) -> np.ndarray:
+    """The background of (1, 1, *shape) and percentiles of the head, dark parts within it included."""
+    scaled, dark, _ = _scale(data, told)
+    head = ndimage.binary_fill_holes((scaled > _FOREGROUND)[0, 0].cpu().numpy())
+    values = data[0, 0].cpu().numpy()[head & told[0, 0].cpu().numpy()]
+    shares = np.linspace(0.02, 0.98, 49)
+    return np.concatenate([[dark], np.quantile(values, shares) if len(values) else np.full(len(shares), dark)])

@@ -1,70 +1,104 @@
-"""Smoothing kernels in millimetres, applied by FFT, and pyramids."""
+"""Smoothing kernels in millimetres, as matrices on sine modes, and Gaussian smoothing of images."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
+
+from regsuite.spatial.grid import Grid
 
 KernelName = Literal["gaussian", "sobolev"]
 
 _SOBOLEV_ORDER = 3
+_FAINT = 1e-6
+"""Modes whose share of the spectrum is below this are left out."""
 
 
 class Kernel:
-    """Convolution with a sum of smoothing kernels, each of unit integral and equal share.
+    """Convolution with a sum of smoothing kernels, each of unit integral and equal share, in a box.
 
     Gaussian: K^(ω) = exp(-σ²ω²/2); Sobolev: K^(ω) = (1 + σ²ω²/2s)^-s with s = 3, which has the same curvature at ω = 0.
+    Fields vanish at the faces of the grid's box of voxels: K is diagonal in the modes φ_k(x) = Π √(2/n) sin(π k x / L),
+    ω = π k / L, which are orthonormal over the n voxels of an axis of length L. As products of small dense matrices,
+    one an axis, the sums over modes are many times quicker than an FFT of the padded box, which these sizes would need.
 
-    shape: of the fields it will smooth; spacing: mm per array axis; widths: σ in mm.
-    The field is extended by zeros, so what leaves at one border does not come in at the other.
+    widths: σ in mm. ``modes``: how many there are along each array axis; ``sines``: they at the voxels, (n, modes)
+    each; ``root``: K^½ on the modes.
     """
 
     def __init__(
         self,
-        shape: Sequence[int],
-        spacing: Sequence[float],
+        grid: Grid,
         widths: Sequence[float],
         name: KernelName = "gaussian",
         device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.shape = tuple(shape)
-        margin = 2 * max(widths)
-        self.padded = tuple(
-            next_fast_len(n + math.ceil(margin / h), real=True) for n, h in zip(shape, spacing, strict=True)
-        )
-        squared = _squared_frequency(self.padded, spacing, device)
-        terms = [_SPECTRUM[name](squared * (width * width)) for width in widths]
-        self.spectrum = (sum(terms[1:], terms[0]) / len(terms)).to(torch.float32)
-
-    def root(self) -> Kernel:
-        """The kernel whose square this one is."""
-        root = copy.copy(self)
-        root.spectrum = self.spectrum.sqrt()
-        return root
+        self.grid, self.dtype, self.device = grid, dtype, device
+        squared = []
+        for n, h in zip(grid.shape, grid.spacing, strict=True):
+            omega = math.pi * torch.arange(1, n, dtype=torch.float64) / (n * h)
+            squared.append(omega[_SPECTRUM[name]((omega * min(widths)) ** 2) > _FAINT] ** 2)
+        self.modes = tuple(len(each) for each in squared)
+        total = squared[0]
+        for each in squared[1:]:
+            total = total[..., None] + each
+        terms = [_SPECTRUM[name](total * (width * width)) for width in widths]
+        self.spectrum = (sum(terms[1:], terms[0]) / len(terms)).to(device, dtype)
+        self.root = self.spectrum.sqrt()
+        self.sines = self._on(grid)
 
     def __call__(self, field: Tensor) -> Tensor:
-        """The smoothed field (N, C, *shape)."""
-        axes = tuple(range(2, field.ndim))
-        spectrum = torch.fft.rfftn(field, s=self.padded, dim=axes) * self.spectrum
-        smooth = torch.fft.irfftn(spectrum, s=self.padded, dim=axes)
-        return smooth[(..., *(slice(n) for n in self.shape))]
+        """K field, of (N, C, *shape)."""
+        return along_axes(self.sines, along_axes([each.T for each in self.sines], field) * self.spectrum)
+
+    def field(self, a: Tensor) -> Tensor:
+        """K^½ a, of (N, C, *modes) whose squared length is its norm: (N, C, *shape)."""
+        return along_axes(self.sines, a * self.root)
+
+    def field_on(self, part: Grid) -> FieldOn:
+        """As :meth:`field`, on another grid along the same axes."""
+        return FieldOn(self._on(part), self.root)
+
+    def _on(self, part: Grid) -> list[Tensor]:
+        """Modes at the voxels of a grid along the same axes: (n, modes) for every axis."""
+        first = self.grid.to_index(part.origin) + 0.5
+        sines = []
+        for start, n, h, whole, spacing, modes in zip(
+            first, part.shape, part.spacing, self.grid.shape, self.grid.spacing, self.modes, strict=True
+        ):
+            x = (float(start) + torch.arange(n, dtype=torch.float64) * (h / spacing)) / whole
+            k = torch.arange(1, modes + 1, dtype=torch.float64)
+            values = torch.sin(math.pi * x[:, None] * k) * math.sqrt(2 / whole)
+            sines.append(values.to(self.device, self.dtype))
+        return sines
 
 
-def _squared_frequency(shape: Sequence[int], spacing: Sequence[float], device: str | torch.device) -> Tensor:
-    """|ω|² in 1/mm² on the half spectrum of a real FFT."""
-    last = len(shape) - 1
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for axis, (n, h) in enumerate(zip(shape, spacing, strict=True)):
-        make = torch.fft.rfftfreq if axis == last else torch.fft.fftfreq
-        omega = 2 * math.pi * make(n, d=h, dtype=torch.float64, device=device)
-        total = total + (omega**2).reshape([-1 if other == axis else 1 for other in range(len(shape))])
-    return total
+class FieldOn:
+    """Fields of a kernel on one grid."""
+
+    def __init__(self, sines: Sequence[Tensor], root: Tensor) -> None:
+        self._sines, self._root = sines, root
+
+    def __call__(self, a: Tensor) -> Tensor:
+        """K^½ a, of (N, C, *modes): (N, C, *shape)."""
+        return along_axes(self._sines, a * self._root)
+
+
+def along_axes(matrices: Sequence[Tensor], field: Tensor) -> Tensor:
+    """A field (N, C, *shape) with every spatial axis multiplied by its matrix (new size, old size)."""
+    for axis, matrix in enumerate(matrices, start=2):
+        if axis == field.ndim - 1:
+            field = field @ matrix.T
+        else:
+            shape = field.shape
+            lines = matrix @ field.reshape(-1, shape[axis], math.prod(shape[axis + 1 :]))
+            field = lines.reshape(*shape[:axis], len(matrix), *shape[axis + 1 :])
+    return field
 
 
 def _gaussian(scaled: Tensor) -> Tensor:

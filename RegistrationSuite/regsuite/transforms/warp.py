@@ -40,14 +40,19 @@ def _vote(labels: LabelImage, points: Tensor) -> Tensor:
     inverse = torch.linalg.inv(torch.as_tensor(labels.grid.affine, device=points.device))
     index = points @ inverse[:-1, :-1].T + inverse[:-1, -1]
     base = index.floor()
-    upper = index - base
-    corners, weights = [], []
-    for step in itertools.product((0, 1), repeat=labels.grid.dim):
-        corner = torch.tensor(step, device=points.device)
-        corners.append(_label_at(labels, base.long() + corner))
-        weights.append(torch.where(corner == 1, upper, 1 - upper).prod(dim=-1).float())
-    value, weight = torch.stack(corners), torch.stack(weights)
-    share = torch.stack([((value == one) * weight).sum(dim=0) for one in corners])
+    steps = torch.tensor(list(itertools.product((0, 1), repeat=labels.grid.dim)), device=points.device)
+    value = torch.stack([_label_at(labels, base.long() + step) for step in steps])
+    chosen = value[0].clone()
+    mixed = (value != chosen).any(dim=0)
+    chosen[mixed] = _heaviest(value[:, mixed], (index - base)[mixed], steps)
+    return chosen
+
+
+def _heaviest(value: Tensor, upper: Tensor, steps: Tensor) -> Tensor:
+    """Of the labels (2^d, N) at the corners ``steps`` (2^d, d) of cells, the one with the largest weight at the place
+    ``upper`` (N, d) in the cell, 0..1."""
+    weight = torch.stack([torch.where(step == 1, upper, 1 - upper).prod(dim=-1).float() for step in steps])
+    share = torch.stack([((value == one) * weight).sum(dim=0) for one in value])
     lowest = torch.iinfo(value.dtype).min
     # Rounding must not decide between equal shares.
     return torch.where(share > share.amax(dim=0) - 1e-5, value, lowest).amax(dim=0)

@@ -26,6 +26,10 @@ NAME = "stand-in"
 SHIFT = (3.0, -2.0, 1.0)
 """mm; where the moving ball of the tests lies from the fixed one."""
 LOGGED = "One centre of mass goes onto the other."
+NOTE = "The stand-in moves everything alike & finds no shape < a shift: take a real method for a real result."
+"""What a user should know of its result, with what a page or a panel could take for markup."""
+SPENT = {"deformation": [0.25, 0.75], "intensity": [0.5, 0.125]}
+SHAPE = {"explained_by_shape": 0.834, "explained_by_shape_outside": 0.971}
 BEHAVIOURS = ("good", "host-memory", "gpu-memory", "error", "die", "exit", "litter", "child", "deaf")
 
 
@@ -48,12 +52,21 @@ METHOD = Method(
         Input("fixed", "image", "Fixed image", "To be matched."),
         Input("moving", "image", "Moving image", "To be moved."),
         Input("mask", "mask", "Lesion mask", "On the fixed grid.", required=False),
-        Input("moving_labels", "labels", "Moving labels", "Carried along.", required=False),
+        Input("moving_mask", "mask", "Moving mask", "On the moving grid.", required=False, frame="moving"),
+        Input("moving_labels", "labels", "Moving labels", "Carried along.", required=False, frame="moving"),
         Input("fixed_labels", "labels", "Fixed labels", "To compare with.", required=False),
     ),
     parameters_type=Parameters,
-    outputs=(Output("transform", "transform", "Transform", "The shift."),),
-    presets=(Preset("slow", "Slow", "Takes its time.", {"seconds": 30.0}),),
+    outputs=(
+        Output("transform", "transform", "Transform", "The shift."),
+        Output("mask_on_moving", "labels", "Mask on the moving image", "The lesion mask, moved.", frame="moving"),
+        Output("energy", "curve", "Energy", "What is left to do."),
+        Output("spending", "curve", "Spending", "What is spent on what, over time."),
+    ),
+    presets=(
+        Preset("plain", "Plain", "At once."),
+        Preset("slow", "Slow", "Takes its time.", {"seconds": 30.0}),
+    ),
     entry="stand_in_method:run",
 )
 
@@ -85,18 +98,20 @@ def run(inputs: Mapping[str, Any], parameters: Parameters, context: Context) -> 
             _behave(parameters.behaviour, context)
     context.progress.log(LOGGED)
     transform = _shift(centre_of_mass(moving) - centre_of_mass(fixed))
-    labels = inputs.get("moving_labels")
+    labels, mask = inputs.get("moving_labels"), inputs.get("mask")
     return Registration(
         transform=transform,
         inverse=transform.inverse(),
         fixed_grid=fixed.grid,
         warped=warp_image(moving, transform, fixed.grid),
         warped_labels=labels and warp_labels(labels, transform, fixed.grid),
+        labels={"mask_on_moving": warp_labels(mask, transform.inverse(), moving.grid)} if mask else {},
         images={"jacobian": dataclasses.replace(fixed, data=transform.jacobian_determinant(fixed.grid))},
         sequences={"evolution": [moving.resampled(fixed.grid), warp_image(moving, transform, fixed.grid)]},
-        curves={"energy": energy},
+        curves={"energy": energy, "spending": Curve([0.0, 1.0], SPENT, "time", "share")},
         tables={"shift": Table("Shift", ["axis", "mm"], [["R", float(transform.matrix[0, -1])]])},
-        metrics={"random": _random()},
+        metrics={"random": _random(), **SHAPE},
+        notes=[NOTE],
     )
 
 

@@ -1,0 +1,52 @@
+"""Local normalised cross-correlation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from regsuite.losses.slabs import slab_sum
+from regsuite.losses.unlikeness import FLAT, unlikeness
+from regsuite.losses.windows import window_matrix, window_sums
+
+_EMPTY = 1e-3
+"""Windows that hold a smaller share of a full one's weight do not count: their statistics would say nothing."""
+
+
+def local_correlation(
+    fixed: Tensor, weight: Tensor, spacing: Sequence[float], width: float
+) -> Callable[[Tensor], Tensor]:
+    """∫ w (1 - ρ²) dx, with ρ the correlation of both images under a Gaussian window.
+
+    fixed, weight, and the images the result takes: (1, 1, *shape); spacing: mm per array axis;
+    width: σ of the window, mm, and at least a voxel.
+    Every voxel counts by its weight in every window, and its weight is shared among the windows, which stand at most
+    σ apart. Variances below FLAT² count as noise (see :func:`unlikeness`).
+    Sources: Cachier et al. 2003 (doi 10.1016/S1077-3142(03)00002-X); Avants et al. 2008
+    (doi 10.1016/j.media.2007.06.004).
+    """
+    T, w = fixed[0, 0], weight[0, 0]
+    sigmas = [max(width / h, 1.0) for h in spacing]
+    matrices = [window_matrix(n, sigma, int(sigma), T) for n, sigma in zip(T.shape, sigmas, strict=True)]
+    held = window_sums(w, matrices)
+    counts = held > _EMPTY * held.max()
+    held, inverse = held * counts * math.prod(spacing), torch.where(counts, 1 / held, 0)
+    wT = w * T
+    mean = window_sums(wT, matrices) * inverse
+    variance = window_sums(wT * T, matrices) * inverse - mean**2
+
+    def value(sums: Tensor, rows: slice) -> Tensor:
+        mean_I, square, product = sums * inverse[rows]
+        covariance = product - mean_I * mean[rows]
+        return (held[rows] * unlikeness(covariance, square - mean_I**2, variance[rows], FLAT**2)).sum()
+
+    def integral(image: Tensor) -> Tensor:
+        I = image[0, 0]
+        wI = w * I
+        sums = [window_sums(field, matrices) for field in (wI, wI * I, wT * I)]
+        return slab_sum(torch.stack(sums), value)
+
+    return integral
