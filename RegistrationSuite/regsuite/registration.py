@@ -45,7 +45,8 @@ class Registration:
 
     transform takes fixed to moving points, inverse the other way. labels, images, sequences, curves and tables go by
     the names of the method's declared outputs; labels may lie on any grid, such as the moving image's. notes are what a
-    user should know of this result, one sentence each; record says how it was made.
+    user should know of this result, one sentence each; record says how it was made,
+    and under ``chosen`` what a method put for parameters that were left to it, by name.
     """
 
     transform: Transform

@@ -22,7 +22,7 @@ _UNITS = {"_mm": "mm", "_mb": "MB"}
 _SPELLING = {"dice": "Dice", "sdlogj": "SD log J", "hd95": "HD95", "tre": "TRE"}
 _HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_")
 _MOST_HEADLINES = 5
-_SHOWN_APART = ("parameters", "inputs", "versions", "log", "citation", "title")
+_SHOWN_APART = ("parameters", "chosen", "inputs", "versions", "log", "citation", "title")
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1d2733; --quiet: #5b6774; --line: #dfe4ea; --accent: #0a7ea4; --page: #f5f7f9; }
@@ -230,10 +230,19 @@ def _parameters(record: Mapping[str, Any]) -> str:
             continue
         kind = "" if parameter.check(value) == parameter.default else "changed"
         automatic = parameter.is_automatic(parameter.check(value))
-        shown = [catalog.AUTOMATIC, ""] if automatic else [text, parameter.unit]
+        shown = [_automatic(parameter, record.get("chosen", {})) if automatic else text, parameter.unit]
         rows.append(_row([parameter.title, *shown, parameter.help], kind))
     note = "<p class='quiet'>Bold: differs from the default.</p>"
     return f"{note}<table>{_head(['parameter', 'value', 'unit', 'meaning'])}{''.join(rows)}</table>"
+
+
+def _automatic(parameter: Parameter, chosen: Mapping[str, Any]) -> str:
+    """What the method chose by itself, where it says so."""
+    if parameter.name not in chosen:
+        return catalog.AUTOMATIC
+    value = chosen[parameter.name]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return f"{catalog.AUTOMATIC}: {', '.join(f'{each:.3g}' for each in values)}"
 
 
 def _setting(value: Any) -> str:

@@ -155,6 +155,19 @@ def test_painting_explains_what_no_deformation_can() -> None:
     assert float(painted.image.max()) == pytest.approx(1 / 1.25, abs=0.02)
 
 
+def test_painting_is_sought_again_with_the_deformation_held() -> None:
+    """With δ² counted a tenth, δ/(1 + 10 κ) is painted; painted again at full weight, δ/(1 + κ)."""
+    pair = _pair(GRID, (0.0, 0.0))
+    pair = replace(pair, moving=torch.zeros_like(pair.moving))
+    stiff = Settings(Energy(regularity=100.0, widths=(8.0,), penalty=0.25), steps=10, levels=1, evaluations=60)
+    half = solve(pair, stiff, Progress(), weight=0.1 * pair.weight)
+    full = solve(pair, stiff, Progress(), weight=0.1 * pair.weight, painting_weight=pair.weight)
+    assert float(half.path.image.max()) == pytest.approx(1 / 3.5, abs=0.02)
+    assert float(full.path.image.max()) == pytest.approx(1 / 1.25, abs=0.02)
+    assert torch.equal(half.path.displacement, full.path.displacement)
+    assert half.curve == full.curve
+
+
 class TestPieces:
     def test_gradient_of_a_ramp(self) -> None:
         x = VOLUME.points()[..., 0][None, None]

@@ -399,6 +399,46 @@ def _in_contrast(image: Image, name: str) -> Image:
     return replace(image, data={"inverted": 1 - data, "curved": curved, "dark": turned}[name])
 
 
+@pytest.fixture(scope="module")
+def edited(flat: phantoms.TumourCase) -> dict[str, Any]:
+    """The fixed image with stripes in its lesion, which nothing in the moving image resembles."""
+    x = flat.fixed.grid.points(torch.float64)
+    stripes = flat.mask.mask() * (0.3 * torch.sin(x[..., 0] / 2))
+    return {**flat.inputs, "fixed": replace(flat.fixed, data=flat.fixed.data + stripes.float())}
+
+
+class TestLesionWeight:
+    def test_what_is_in_the_lesion_does_not_steer_the_deformation(
+        self, flat: phantoms.TumourCase, edited: dict[str, Any]
+    ) -> None:
+        apart = {}
+        for weight in (0.0, 1.0):
+            plain, other = (_run(WEIGHTED, each, lesion_weight=weight) for each in (flat.inputs, edited))
+            points = flat.fixed.grid.points(torch.float64)
+            apart[weight] = float((plain.transform.points(points) - other.transform.points(points)).norm(dim=-1).mean())
+        assert apart[0.0] < 0.5 * apart[1.0]
+
+    def test_the_lesion_is_painted_in_full_whatever_its_weight(
+        self, flat: phantoms.TumourCase, edited: dict[str, Any]
+    ) -> None:
+        lesion = flat.mask.mask()
+        fixed = edited["fixed"].data
+        left = {}
+        for weight in (0.1, 1.0):
+            result = _run(WEIGHTED, edited, lesion_weight=weight, similarity="ssd")
+            left[weight] = _mean(result.images["metamorphosed"].data - fixed, lesion)
+        assert left[0.1] < 1.3 * left[1.0]
+        assert left[0.1] < 0.4 * _mean(flat.moving.data - fixed, lesion)
+
+    def test_shooting_has_the_paper_s(self, flat: phantoms.TumourCase) -> None:
+        weights = (0.1, 1.0)
+        one, other = (
+            _run(WEIGHTED, flat.inputs, lesion_weight=weight, formulation="shooting", iterations=5)
+            for weight in weights
+        )
+        assert torch.equal(one.images["metamorphosed"].data, other.images["metamorphosed"].data)
+
+
 GRID = Grid.regular((60, 64), 1.0)
 REGION = torch.zeros(1, 1, *GRID.shape)
 REGION[..., 20:36, 24:40] = 1

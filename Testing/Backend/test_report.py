@@ -61,7 +61,8 @@ def registered(case: TumourCase, transform: Transform) -> Registration:
         record={
             "method": "lddmm",
             "title": "LDDMM",
-            "parameters": {"levels": 5, "steps": 0, "optimiser": "lbfgs"},
+            "parameters": {"levels": 5, "steps": 0, "optimiser": "lbfgs", "kernel_widths": [0.0]},
+            "chosen": {"kernel_widths": [8.1254, 21.0]},
             "seconds": 61.0,
         },
     )
@@ -241,6 +242,10 @@ def test_page_tells_the_figures(page: tuple[Path, str]) -> None:
 
 def test_what_was_left_to_the_method_is_called_automatic(page: tuple[Path, str]) -> None:
     assert "<tr><td>Time steps</td><td>automatic</td>" in page[1]
+
+
+def test_what_the_method_chose_stands_beside_it(page: tuple[Path, str]) -> None:
+    assert "<tr><td>Smoothness widths</td><td>automatic: 8.13, 21</td><td>mm</td>" in page[1]
 
 
 def test_page_begins_with_what_to_know(page: tuple[Path, str]) -> None:

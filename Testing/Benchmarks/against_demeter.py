@@ -8,8 +8,8 @@ Demeter (0.2.11) moves by v = -√(1-R) K_D (√(1-R) p ∇I) and adds R p, R = 
 and 0 outside; it minimises 1/2 ∑ (I_1 - T)² + λ_D/2 (<m_0, K_D m_0> + mean of p_0²), m = p ∇I. Made equal:
 
     images      the arrays our method compares: cropped around the head, both from dark 0 to bright 1
-    K           the mean of two Gaussians of unit integral; K_D = c K, c = 2π ∑ σ² being the integral of the sum of
-                unnormalised Gaussians, which is Demeter's own default. With p = z / c its moves are those of (4) for K
+    K_D         the sum of two Gaussians of height 1; K = K_D / c, c = 2π ∑ σ² being its integral. With p = z / c
+                Demeter's moves are those of (4) for K
     λ, κ        λ = λ_D / c and γ = R / c, so κ = λ/γ = 2 λ_D
     steps       10, and as many evaluations as Demeter makes
     J           of Demeter's last path. Velocity: <m, K_D m> with m = √(1-R) p ∇I, painting: <p, R p>, both as means
@@ -86,7 +86,7 @@ class AgainstDemeter(Measured):
         folder, python = str(data_folder("tumour2d_demeter")), demeter_peer.interpreter()
         case = self.make(f"{patient}-demeter", patient, "slices", folder=folder, patient=patient)
         images, out = (str(self.workshop.folder / f"{patient}-{price:g}-{name}.npz") for name in ("images", "demeter"))
-        size = self.workshop.run("cases:arrays", case=case.file, file=images)["size"]
+        self.workshop.run("cases:arrays", case=case.file, file=images)
         amplitude = 2 * math.pi * sum(width**2 for width in _WIDTHS)
         theirs = self.workshop.run(
             "demeter_peer:register",
@@ -104,7 +104,8 @@ class AgainstDemeter(Measured):
             bias_correction=False,
             similarity="ssd",
             kernel_widths=list(_WIDTHS),
-            regularity=price / amplitude * (size / 10) ** 2,
+            regularity=price / amplitude * max(_WIDTHS) ** 2,
+            lesion_weight=1.0,
             intensity_penalty=2 * price,
             steps=_STEPS,
         )

@@ -136,15 +136,11 @@ def _outside(mask: LabelImage) -> Image:
     return Image((mask.data == 0).float(), mask.grid)
 
 
-def arrays(case: str, file: str) -> Values:
-    """The images of a flat case as our methods compare them, source, target and mask (j, i), for Demeter.
-
-    Returns the images' mean extent in mm, which is part of what ``regularity`` means.
-    """
+def arrays(case: str, file: str) -> None:
+    """The images of a flat case as our methods compare them, source, target and mask (j, i), for Demeter."""
     given = kept(case).case
     assert given.mask is not None
     pair = make_pair(given.fixed, given.moving, identity(2), ignore=given.mask)
     mask = Image(given.mask.data.float(), given.mask.grid).resampled(pair.grid, outside="zeros")
     source, target, where = (each[0, 0].numpy() for each in (pair.moving, pair.fixed, (mask.data > 0.5).float()))
     np.savez(file, source=source, target=target, mask=where)
-    return {"size": pair.size}

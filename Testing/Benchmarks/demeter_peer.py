@@ -28,7 +28,7 @@ def register(
 ) -> dict[str, Any]:
     """Registers the arrays source, target and mask (j, i) of an npz file.
 
-    widths: of the kernels in pixels, of unit integral each, their mean times ``amplitude``; price: λ_D; iterations: of
+    widths: of the kernels in pixels, of equal height; amplitude: the integral of their sum; price: λ_D; iterations: of
     its outer loop, each of as many inner ones. Leaves its final image, its velocities in pixels (steps, j, i, 2), what
     it paints per unit of time (steps, j, i) and λ_D times its energy, in an npz file.
     """
@@ -45,8 +45,8 @@ def register(
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     with np.load(images) as arrays:
         source, target, mask = (torch.from_numpy(arrays[name])[None, None] for name in ("source", "target", "mask"))
-    kernel = kernels.Multi_scale_GaussianRKHS([(width, width) for width in widths], normalized=True)
-    kernel.kernel = amplitude * kernel.kernel
+    kernel = kernels.Multi_scale_GaussianRKHS([(width, width) for width in widths], normalized=False)
+    kernel.kernel = amplitude / kernel.kernel.sum() * kernel.kernel
 
     def registered(part: Any, iterations: int) -> Any:
         return demeter.weighted_metamorphosis(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -73,24 +72,13 @@ def variations(cases: list[str], method: str, names: list[str], factors: list[fl
 
 def _varied(given: Kept, method: str, names: list[str], factors: list[float]) -> Values:
     result = _run(given.case, method, {})
-    chosen = _chosen(result)
+    chosen = result.record["parameters"] | result.record["chosen"]
     dice: Values = {"usual": judged(given, result.transform)["dice_ventricles"]}
     for name in names:
         settings = [{name: _scaled(chosen[name], factor)} for factor in factors]
         transforms = [_run(given.case, method, each).transform for each in settings]
         dice[name] = [judged(given, transform)["dice_ventricles"] for transform in transforms]
     return dice
-
-
-def _chosen(result: Registration) -> Values:
-    """The parameters of a run, automatic ones as its log and its result tell them."""
-    log = "\n".join(result.record["log"])
-    automatic: Values = {"steps": len(result.sequences["evolution"]) - 1}
-    if widths := re.search(r"Smoothness widths ([\d.]+) and ([\d.]+) mm", log):
-        automatic["kernel_widths"] = [float(width) for width in widths.groups()]
-    if penalty := re.search(r"Intensity penalty ([\d.]*\d)", log):
-        automatic["intensity_penalty"] = float(penalty[1])
-    return {name: automatic.get(name, value) for name, value in result.record["parameters"].items()}
 
 
 def _scaled(value: Any, factor: float) -> Any:

@@ -26,6 +26,8 @@ from Benchmarks.workshop import CaseFailed, Missing
 
 _BETTER_BY = ((EVOLVING, PLAIN, 0.031), (PLAIN, LDDMM, 0.055), (LDDMM, MASKING, 0.236))
 """The paper's order of ventricle Dice, and by how much: 77.2, 74.1, 68.6, 45.0 (Table 1)."""
+_MISSES = ((EVOLVING, PLAIN, 0.88), (PLAIN, LDDMM, 0.825))
+"""The same as shares of what is missed, 1 - Dice: (100 - 77.2) / (100 - 74.1), (100 - 74.1) / (100 - 68.6)."""
 _FIRST_SEED, _LAST_SEED, _COUNT = 10, 100, 12
 _SENSITIVE, _SENSITIVE_MM = 4, 3
 Changes = dict[str, list[list[float]]]
@@ -77,6 +79,9 @@ class Tumours(Measured):
         rows = [
             _margin(means[better.title], means[worse.title], data, better, worse, by)
             for better, worse, by in _BETTER_BY
+        ]
+        rows += [
+            _missed(means[better.title], means[worse.title], data, better, worse, by) for better, worse, by in _MISSES
         ]
         for way in WAYS:
             rows += _stated(way.title, data, means[way.title], means["before"])
@@ -230,6 +235,19 @@ def _margin(ours: Figures, others: Figures, data: str, better: Way, worse: Way, 
         goal=f"> peer + {by}" if by else "> peer",
         peer=worse.title,
         peer_value=others["dice_ventricles"],
+    )
+
+
+def _missed(ours: Figures, others: Figures, data: str, better: Way, worse: Way, share: float) -> Row:
+    """Margins where little is left to win."""
+    return row(
+        f"ventricles missed by deformation alone, {better.title}",
+        data,
+        "1 - Dice",
+        1 - ours["dice_ventricles"],
+        goal=f"<= {share} x peer",
+        peer=worse.title,
+        peer_value=1 - others["dice_ventricles"],
     )
 
 

@@ -39,7 +39,7 @@ class ShootingParameters:
         (0.0,),
         "Smoothness widths",
         "Standard deviations of the deformation's smoothing kernels, which are summed: small ones follow detail, large "
-        "ones move regions as a whole. 0 takes 5 % and 13 % of the images' extent (8 and 21 mm for a head).",
+        "ones move regions as a whole. 0 takes 4.5 % and 13 % of the images' extent (7 and 21 mm for a head).",
         unit="mm",
         minimum=0.0,
         maximum=500.0,
@@ -54,10 +54,10 @@ class ShootingParameters:
         choices=("lncc", "ssd", "ngf", "mind"),
     )
     regularity: float = parameter(
-        0.007,
+        0.0015,
         "Regularity",
-        "Squared intensity difference (images scaled from 0 to 1) that is worth moving everything by a tenth of the "
-        "images' extent: larger gives a smoother, smaller deformation.",
+        "Squared intensity difference (images scaled from 0 to 1) that is worth moving everything by the widest "
+        "smoothness width: larger gives a smoother, smaller deformation.",
         minimum=1e-6,
         maximum=1e3,
     )
@@ -164,6 +164,16 @@ class WeightedMetamorphosisParameters(MetamorphosisParameters):
         "mask.",
         choices=("growing", "tissue", "constant"),
     )
+    lesion_weight: float = parameter(
+        0.1,
+        "Lesion weight",
+        "How much the comparison counts inside the lesion while the deformation is sought: 1 as much as elsewhere, as "
+        "in the paper; less keeps the lesion's brightness from pulling at the tissue. Then the lesion is painted in "
+        "full. Of no effect when shooting, where one residual sets both.",
+        minimum=0.0,
+        maximum=1.0,
+        advanced=True,
+    )
 
 
 _FIXED = Input("fixed", "image", "Fixed image", "The image to be matched, such as the patient's.")
@@ -251,7 +261,7 @@ _PRESETS = (
         "toy-2d",
         "2D shapes",
         "Flat shapes without texture or noise, a few hundred pixels wide.",
-        {"bias_correction": False, "similarity": "ssd", "regularity": 0.02},
+        {"bias_correction": False, "similarity": "ssd", "regularity": 0.035},
     ),
 )
 _WHICH_MASK = {
@@ -261,13 +271,16 @@ _WHICH_MASK = {
 }
 _TOY_PENALTY = {"intensity_penalty": 0.1}
 """Without noise nothing tells how much of a difference to leave."""
+_TOY_WEIGHT = {"lesion_weight": 1.0}
+"""Without texture it is what grows in the mask that pushes the shapes around it aside."""
 
 
 def _presets(masked: bool, painted: bool) -> tuple[Preset, ...]:
     """Those of a method that has masks, or that adds intensity, or that does neither."""
     helps = [each.help + (_WHICH_MASK.get(each.name, "") if masked else "") for each in _PRESETS]
     presets = [replace(each, help=text) for each, text in zip(_PRESETS, helps, strict=True)]
-    toy = replace(presets[-1], values={**presets[-1].values, **(_TOY_PENALTY if painted else {})})
+    toy_values = (_TOY_PENALTY if painted else {}) | (_TOY_WEIGHT if painted and masked else {})
+    toy = replace(presets[-1], values={**presets[-1].values, **toy_values})
     return (*presets[:-1], toy)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,8 @@ _STRAIN = 0.5
 _FOLDING = 10.0
 _WORTH = {"ssd": 1.0, "lncc": 0.08, "ngf": 0.12, "mind": 0.6}
 """Of a similarity, in squared difference: both say as much of a shift of two voxels in T1 images of the head."""
+_DEFORMED = 0.95
+"""Share of the time after which what is left is to paint."""
 _WINDOW_VOXELS = 1.5
 """Least width of a similarity's windows, in voxels of the scale."""
 
@@ -73,17 +75,20 @@ def solve(
     progress: Progress,
     masks: Tensor | None = None,
     weight: Tensor | None = None,
+    painting_weight: Tensor | None = None,
 ) -> Solution:
     """Minimise the energy of taking ``pair.moving`` to ``pair.fixed``.
 
     masks: M_t, (any, 1, *shape) on the pair's grid and even in time, None for 1 everywhere; weight: of the image
-    difference, None for the pair's own.
+    difference, None for the pair's own; painting_weight: another one, for a relaxed path, by which what is painted is
+    sought once more in the end with the deformation held.
     """
     curve = Curve(x_title="evaluation", y_title="energy")
     variables: list[Tensor] | None = None
     coarse: Metamorphosis | None = None
     steps = settings.steps or _STEPS
-    for grid, part in _stages(pyramid(pair.grid, settings.levels), progress):
+    deforming = Part(progress, 0.0, 1.0 if painting_weight is None else _DEFORMED)
+    for grid, part in _stages(pyramid(pair.grid, settings.levels), deforming):
         level = pair.coarser(grid)
         here = None if masks is None else torch.cat([coarsen(mask[None], pair.grid, grid) for mask in masks])
         model = _model(level, settings, steps, here)
@@ -104,9 +109,35 @@ def solve(
         if settings.steps == 0 and grid != pair.grid:
             steps = _invertible(model, variables, steps, progress)
     assert variables is not None
+    if painting_weight is not None:
+        variables = _painted(model, variables, pair, painting_weight, settings, Part(progress, _DEFORMED, 1.0))
     with torch.no_grad():
         path = model.path(variables, keep_frames=True)
     return Solution(path, pair.grid, curve, settled)
+
+
+def _painted(
+    model: Metamorphosis,
+    variables: Sequence[Tensor],
+    pair: Pair,
+    weight: Tensor,
+    settings: Settings,
+    progress: Progress,
+) -> list[Tensor]:
+    """The variables with what is painted sought anew; the deformation stays, and so does the energy's curve."""
+    a, r = variables
+    progress.log("The deformation is found; the lesion is painted in full")
+    unlike, unit = _unlikeness(pair, weight, settings)
+
+    def loss(painting: Sequence[Tensor]) -> Tensor:
+        path = model.path([a, *painting])
+        return (unlike(path.image) + path.intensity_energy) / unit
+
+    def tell(count: int, value: float) -> None:
+        progress.step(count / settings.evaluations, "painting the lesion")
+
+    first = 0.1 * _FIRST_STEP["path"]
+    return [a, *minimise(loss, [r], settings.evaluations, settings.optimiser, settings.tolerance, first, tell)]
 
 
 def _invertible(model: Metamorphosis, variables: Sequence[Tensor], steps: int, progress: Progress) -> int:
@@ -149,6 +180,15 @@ def _checkpointed(pair: Pair, settings: Settings, steps: int) -> bool:
     return free is not None and needed > 0.5 * free
 
 
+def _unlikeness(pair: Pair, weight: Tensor, settings: Settings) -> tuple[Callable[[Tensor], Tensor], float]:
+    """How unlike the fixed one an image is, in squared difference, and how unlike the moving one is: relative to that
+    tolerances mean the same for every pair."""
+    window = max(settings.window, _WINDOW_VOXELS * max(pair.grid.spacing))
+    unlike = dissimilarity(settings.similarity, pair.fixed, weight, pair.grid.spacing, window)
+    worth = _WORTH[settings.similarity]
+    return lambda image: worth * unlike(image), max(worth * float(unlike(pair.moving)), 1e-6 * pair.grid.voxel_volume)
+
+
 class _Descent:
     """One scale's loss, told to the progress at every evaluation."""
 
@@ -162,20 +202,16 @@ class _Descent:
         progress: Progress,
     ) -> None:
         self.pair, self.model = pair, model
-        window = max(settings.window, _WINDOW_VOXELS * max(pair.grid.spacing))
-        self.worth = _WORTH[settings.similarity]
-        self.unlike = dissimilarity(settings.similarity, pair.fixed, weight, pair.grid.spacing, window)
+        self.unlike, self.unit = _unlikeness(pair, weight, settings)
         self.curve, self.progress, self.evaluations = curve, progress, settings.evaluations
         self.folding = settings.folding
-        # Relative to the images' norm, so that tolerances mean the same for every pair.
-        self.unit = max(self.worth * float(self.unlike(pair.moving)), 1e-6 * pair.grid.voxel_volume)
         self._values: list[float] = []
         self._parts: dict[str, Tensor] = {}
         self._image = pair.moving
 
     def loss(self, variables: Sequence[Tensor]) -> Tensor:
         path = self.model.path(variables)
-        data = self.worth * self.unlike(path.image)
+        data = self.unlike(path.image)
         deformation = path.velocity_energy + self.folding * path.folding
         total = (data + deformation + path.intensity_energy) / self.unit
         self._parts = {

@@ -19,8 +19,9 @@ _FAINT = 1e-6
 
 
 class Kernel:
-    """Convolution with a sum of smoothing kernels, each of unit integral and equal share, in a box.
+    """Convolution with a sum of smoothing kernels of equal height and, together, unit integral, in a box.
 
+    Of equal height, a kernel's share of the spectrum is its volume's, σ^d: what is narrow adds detail at its price.
     Gaussian: K^(ω) = exp(-σ²ω²/2); Sobolev: K^(ω) = (1 + σ²ω²/2s)^-s with s = 3, which has the same curvature at ω = 0.
     Fields vanish at the faces of the grid's box of voxels: K is diagonal in the modes φ_k(x) = Π √(2/n) sin(π k x / L),
     ω = π k / L, which are orthonormal over the n voxels of an axis of length L. As products of small dense matrices,
@@ -47,8 +48,11 @@ class Kernel:
         total = squared[0]
         for each in squared[1:]:
             total = total[..., None] + each
-        terms = [_SPECTRUM[name](total * (width * width)) for width in widths]
-        self.spectrum = (sum(terms[1:], terms[0]) / len(terms)).to(device, dtype)
+        volumes = [width**grid.dim for width in widths]
+        terms = [
+            volume * _SPECTRUM[name](total * (width * width)) for volume, width in zip(volumes, widths, strict=True)
+        ]
+        self.spectrum = (sum(terms[1:], terms[0]) / sum(volumes)).to(device, dtype)
         self.root = self.spectrum.sqrt()
         self.sines = self._on(grid)
 

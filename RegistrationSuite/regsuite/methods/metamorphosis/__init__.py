@@ -8,14 +8,14 @@ A source S is taken to a target T by a velocity v_t and, where the weight M_t al
     İ_t = -<∇I_t, v_t> + γ M_t z_t,  I_0 = S                                        (1)
     J   = ∫ w (I_1 - T)² dx + λ ∫ ||v_t||²_V + γ <z_t, M_t z_t> dt                  (9, with the energy of 3)
 
-    weighted metamorphosis  M_t a mask, constant or grown from a ball (section 2)    w = 1
+    weighted metamorphosis  M_t a mask, constant or grown from a ball (section 2)    w = 1, or less inside the mask
     metamorphosis           M_t = 1                                                  w = 1
     LDDMM                   γ = 0                                                    w = 1
     cost-function masking   γ = 0                                                    w = 0 inside the mask
 
 (w is also 0 where an image has no data.) ``solvers.geodesics`` holds the model and its discretisation. Two numbers
-without unit set it: the regularity ρ, with λ = ρ / (L/10)² for images of mean extent L, is the squared intensity
-difference worth moving everything by a tenth of L; the penalty κ = λ/γ prices a change of intensity against leaving the
+without unit set it: the regularity ρ, with λ = ρ / σ² for σ the widest of the kernel's widths, is the squared intensity
+difference worth moving everything by σ; the penalty κ = λ/γ prices a change of intensity against leaving the
 difference.
 """
 

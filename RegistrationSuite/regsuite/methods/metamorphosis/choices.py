@@ -18,8 +18,8 @@ STEPS = 8
 """Of a mask that grows, where the number of time steps is automatic."""
 WINDOW = 0.03
 """σ of a similarity's windows, of the images' mean extent."""
-_WIDTHS = (0.05, 0.13)
-"""Automatic kernel widths, of the images' mean extent: about 8 and 21 mm for a head."""
+_WIDTHS = (0.045, 0.13)
+"""Automatic kernel widths, of the images' mean extent: about 7 and 21 mm for a head."""
 _PENALTY = 0.3
 _PENALTIES = (0.03, 0.3)
 """The intensity penalty where there is no mask, and its range where there is one."""
@@ -31,7 +31,7 @@ def kernel_widths(asked: Sequence[float], pair: Pair, log: Log) -> tuple[float, 
     if widths == (0.0,):
         widths = tuple(max(share * pair.size, finest) for share in _WIDTHS)
         text = " and ".join(f"{width:.3g}" for width in widths)
-        log(f"Smoothness widths {text} mm: 5 % and 13 % of the images' extent")
+        log(f"Smoothness widths {text} mm: 4.5 % and 13 % of the images' extent")
     if min(widths) < 0.5 * finest:
         raise InputError(
             f"Parameter 'kernel_widths' holds {min(widths):g} mm, less than half the working voxel of {finest:.3g} mm: "

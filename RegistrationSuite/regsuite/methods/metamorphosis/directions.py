@@ -62,6 +62,7 @@ def _inverted(result: Registration, run: Run, inputs: Inputs) -> Registration:
         curves={**result.curves},
         metrics={**result.metrics, **evaluation.field_metrics(transform, inverse, grid)},
         notes=result.notes,
+        record=result.record,
         sequences={name: _backwards(frames, run, grid) for name, frames in result.sequences.items()},
     )
     other.sequences["evolution"] = [_in_moving_unit(frame, run.pair) for frame in other.sequences["evolution"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,17 +75,26 @@ class Run:
         poor = remarks.contrast(choices.agreement(pair, region)) if settings.similarity == "ssd" else []
         self.note(poor)
         masks = self.masks(pair, region) if self.paints and region is not None else None
-        weight = pair.weight * (1 - region) if region is not None and not self.paints else pair.weight
-        if settings.similarity != "ssd":
-            weight = weight * pair.content  # elsewhere noise alone would be compared
-        solution = solve(pair, settings, Part(self.progress, 0.12, 0.9), masks, weight)
+        whole = pair.weight if settings.similarity == "ssd" else pair.weight * pair.content  # elsewhere is noise alone
+        share = 1.0 if region is None else self._lesion_weight()
+        weight = whole if region is None else whole * (1 - (1 - share) * region)
+        painting = whole if self.paints and share < 1 else None
+        solution = solve(pair, settings, Part(self.progress, 0.12, 0.9), masks, weight, painting)
         self.progress.step(0.9, "carrying the images")
         result = self._registration(pair, solution, masks)
         self._measure(result, pair, solution, region)
         # What contrast alone has deformed tells nothing of the mask.
         self.note(remarks.after(result, pair, solution.path, None if poor else region))
         result.notes += self.notes
+        result.record["chosen"] = _chosen(settings, solution)
         return result
+
+    def _lesion_weight(self) -> float:
+        """Of the comparison inside the masks."""
+        if not self.paints:
+            return 0.0
+        # What is shot paints as it deforms, and could not be painted afterwards.
+        return 1.0 if self.parameters.formulation == "shooting" else self.parameters.lesion_weight  # type: ignore[attr-defined]
 
     def _pair(self) -> Pair:
         """The images as they are compared."""
@@ -144,7 +154,7 @@ class Run:
         penalty = None
         if self.paints:
             penalty = choices.penalty(chosen.intensity_penalty, pair, region, log)  # type: ignore[attr-defined]
-        energy = Energy(chosen.regularity / (pair.size / 10) ** 2, widths, penalty, chosen.kernel)  # type: ignore[arg-type]
+        energy = Energy(chosen.regularity / max(widths) ** 2, widths, penalty, chosen.kernel)  # type: ignore[arg-type]
         return Settings(
             energy=energy,
             steps=chosen.steps,
@@ -210,6 +220,13 @@ def _both_ways(initial: Affine, field: DisplacementField) -> tuple[Transform, Tr
     if torch.equal(initial.matrix, torch.eye(initial.dim + 1, dtype=torch.float64)):
         return field, field.inverse()
     return initial @ field, field.inverse() @ initial.inverse()
+
+
+def _chosen(settings: Settings, solution: Solution) -> dict[str, Any]:
+    """What automatic parameters came to, by name."""
+    chosen = {"kernel_widths": list(settings.energy.widths), "steps": len(solution.path.speeds)}
+    penalty = settings.energy.penalty
+    return chosen if penalty is None else {**chosen, "intensity_penalty": penalty}
 
 
 def _spending(path: Path) -> Curve:
