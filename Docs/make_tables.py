@@ -6,7 +6,8 @@
 
 A page is named after its method. What stands between ``<!-- catalog: NAME -->`` and ``<!-- end -->`` is replaced, and
 in methods/figures.md what stands between ``<!-- table: NAME -->``, or ``<!-- figures -->`` for the rows, and
-``<!-- end -->``. A run of a part (ONLY=TEXT) replaces its own tables and leaves the others and the rows as they are.
+``<!-- end -->``. One run of a part (ONLY=TEXT) replaces its own tables and leaves the others and the rows as they are;
+the rows of a run in parts are replaced where the files of all parts are named.
 """
 
 from __future__ import annotations
@@ -120,20 +121,24 @@ _TABLES = {
 }
 
 
-def with_figures(text: str, bench: Mapping[str, Any]) -> str:
-    """The page of figures with those of a benchmark's output."""
-    tables, made = bench.get("tables", {}), _made(bench["environment"])
+def with_figures(text: str, *parts: Mapping[str, Any]) -> str:
+    """The page of figures with those of a benchmark's output, or of that of its parts."""
+    for bench in parts:
+        text = _with_tables(text, bench.get("tables", {}), _made(bench["environment"]))
+    if len(parts) == 1 and "ONLY" in parts[0]["environment"].get("command", ""):
+        return text
+    titles = ("Figure", "Data", "Ours", "Compared with", "Its value", "Unit", "Goal", "Met")
+    rows = _table(titles, [_figure(row) for bench in parts for row in bench["rows"]])
+    made = "".join(_made(bench["environment"]) for bench in parts)
+    return _FIGURES.sub(lambda found: f"{found[1]}{rows}{made}{found[2]}", text)
 
+
+def _with_tables(text: str, tables: Mapping[str, Any], made: str) -> str:
     def replaced(found: re.Match[str]) -> str:
         table = tables.get(found[2])
         return f"{found[1]}{_bench_table(table)}{made}{found[3]}" if table else found[0]
 
-    text = _BENCH_TABLE.sub(replaced, text)
-    if "ONLY" in bench["environment"].get("command", ""):
-        return text
-    titles = ("Figure", "Data", "Ours", "Compared with", "Its value", "Unit", "Goal", "Met")
-    rows = _table(titles, [_figure(row) for row in bench["rows"]])
-    return _FIGURES.sub(lambda found: f"{found[1]}{rows}{made}{found[2]}", text)
+    return _BENCH_TABLE.sub(replaced, text)
 
 
 def _made(environment: Mapping[str, Any]) -> str:
@@ -184,9 +189,9 @@ def main() -> None:
     """Write every page anew."""
     for page, method in pages().items():
         page.write_text(written(page.read_text(encoding="utf-8"), method), encoding="utf-8")
-    for file in sys.argv[1:]:
-        bench = json.loads(Path(file).read_text(encoding="utf-8").splitlines()[-1])
-        FIGURES.write_text(with_figures(FIGURES.read_text(encoding="utf-8"), bench), encoding="utf-8")
+    parts = [json.loads(Path(file).read_text(encoding="utf-8").splitlines()[-1]) for file in sys.argv[1:]]
+    if parts:
+        FIGURES.write_text(with_figures(FIGURES.read_text(encoding="utf-8"), *parts), encoding="utf-8")
 
 
 if __name__ == "__main__":

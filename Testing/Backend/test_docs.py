@@ -104,6 +104,20 @@ def test_tables_are_those_of_a_benchmark(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pieces[0] == pieces[1]
 
 
+def test_figures_of_all_parts_stand_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = loaded("make_tables", DOCS / "make_tables.py", monkeypatch)
+    row = {"data": "demo", "ours": 0.9, "peer": "", "peer_value": None, "unit": "Dice", "goal": "", "met": None}
+    parts = [
+        {"rows": [{**row, "claim": each}], "environment": {"command": f'make -s bench ONLY="{each}"'}}
+        for each in ("tumours", "sizes")
+    ]
+    written = tables.with_figures(tables.FIGURES.read_text(encoding="utf-8"), *parts)
+    both = written[written.index("<!-- figures -->") :]
+    for each in ("tumours", "sizes"):
+        assert f"| {each} | demo | 0.9 |  |  | Dice |  |  |\n" in both
+        assert f'Measured by `make -s bench ONLY="{each}"`' in both
+
+
 # --- the example of the developers' page ---
 
 
