@@ -278,8 +278,9 @@ def test_a_run_tells_what_its_sensitivity_is_measured_about() -> None:
 
     result = ours._run(phantoms.shapes_2d((48, 40)), "weighted-metamorphosis", {"levels": 1, "iterations": 2})
     chosen = result.record["chosen"]
-    assert {"kernel_widths", "intensity_penalty", "steps"} == chosen.keys()
-    assert all(value != 0 for value in (chosen["intensity_penalty"], chosen["steps"], *chosen["kernel_widths"]))
+    assert {"kernel_widths", "regularity", "intensity_penalty", "steps"} == chosen.keys()
+    assert all(value != 0 for name, value in chosen.items() if name != "kernel_widths")
+    assert all(value != 0 for value in chosen["kernel_widths"])
     assert ours._scaled(chosen["kernel_widths"], 2.0) == [2 * width for width in chosen["kernel_widths"]]
     assert (ours._scaled(5, 0.5), ours._scaled(0.3, 2.0)) == (2, 0.6)
 

@@ -84,7 +84,7 @@ def test_masks_and_labels_are_declared_on_the_grid_that_their_names_say(name: st
             assert (output.frame == "moving") == output.name.endswith("_on_moving"), output.name
 
 
-AUTOMATIC = {"resolution": 0.0, "kernel_widths": (0.0,), "levels": 0, "steps": 0}
+AUTOMATIC = {"resolution": 0.0, "kernel_widths": (0.0,), "regularity": 0.0, "levels": 0, "steps": 0}
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ class TestLesionWeight:
         for weight in (0.1, 1.0):
             result = _run(WEIGHTED, edited, lesion_weight=weight, similarity="ssd")
             left[weight] = _mean(result.images["metamorphosed"].data - fixed, lesion)
-        assert left[0.1] < 1.3 * left[1.0]
+        assert left[0.1] < 1.5 * left[1.0]
         assert left[0.1] < 0.4 * _mean(flat.moving.data - fixed, lesion)
 
     def test_shooting_has_the_paper_s(self, flat: phantoms.TumourCase) -> None:

@@ -20,6 +20,7 @@ WINDOW = 0.03
 """σ of a similarity's windows, of the images' mean extent."""
 _WIDTHS = (0.045, 0.13)
 """Automatic kernel widths, of the images' mean extent: about 7 and 21 mm for a head."""
+_REGULARITY = {2: 0.0045, 3: 0.0015}
 _PENALTY = 0.3
 _PENALTIES = (0.03, 0.3)
 """The intensity penalty where there is no mask, and its range where there is one."""
@@ -38,6 +39,14 @@ def kernel_widths(asked: Sequence[float], pair: Pair, log: Log) -> tuple[float, 
             "give wider ones, or 0 alone for automatic ones."
         )
     return widths
+
+
+def regularity(asked: float, dim: int, log: Log) -> float:
+    """ρ: slices of two heads cut structures that need not correspond, and are kept stiffer than volumes."""
+    if asked > 0:
+        return asked
+    log(f"Regularity {_REGULARITY[dim]:g}, for images in {dim}D")
+    return _REGULARITY[dim]
 
 
 def agreement(pair: Pair, region: Tensor | None) -> float:

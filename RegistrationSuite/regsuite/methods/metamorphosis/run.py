@@ -154,7 +154,8 @@ class Run:
         penalty = None
         if self.paints:
             penalty = choices.penalty(chosen.intensity_penalty, pair, region, log)  # type: ignore[attr-defined]
-        energy = Energy(chosen.regularity / max(widths) ** 2, widths, penalty, chosen.kernel)  # type: ignore[arg-type]
+        regularity = choices.regularity(chosen.regularity, pair.grid.dim, log)
+        energy = Energy(regularity / max(widths) ** 2, widths, penalty, chosen.kernel)  # type: ignore[arg-type]
         return Settings(
             energy=energy,
             steps=chosen.steps,
@@ -224,8 +225,12 @@ def _both_ways(initial: Affine, field: DisplacementField) -> tuple[Transform, Tr
 
 def _chosen(settings: Settings, solution: Solution) -> dict[str, Any]:
     """What automatic parameters came to, by name."""
-    chosen = {"kernel_widths": list(settings.energy.widths), "steps": len(solution.path.speeds)}
-    penalty = settings.energy.penalty
+    widths, penalty = settings.energy.widths, settings.energy.penalty
+    chosen = {
+        "kernel_widths": list(widths),
+        "regularity": settings.energy.regularity * max(widths) ** 2,
+        "steps": len(solution.path.speeds),
+    }
     return chosen if penalty is None else {**chosen, "intensity_penalty": penalty}
 
 
