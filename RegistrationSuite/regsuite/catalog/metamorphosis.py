@@ -60,7 +60,7 @@ class ShootingParameters:
         "smoothness width: larger gives a smoother, smaller deformation. 0 takes 0.0015 for volumes and 0.0045 for "
         "slices, which cut two heads in places that never quite correspond.",
         minimum=0.0,
-        maximum=1e3,
+        maximum=1e6,
         automatic=True,
     )
     levels: int = parameter(
