@@ -37,7 +37,7 @@ METRICS = {
     "peak_memory_mb",
     "device",
 }
-QUICK = {"levels": 2, "iterations": 10, "steps": 4}
+QUICK = {"levels": 2, "iterations": 20, "steps": 4}
 
 
 @pytest.fixture(scope="module")
