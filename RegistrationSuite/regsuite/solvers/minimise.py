@@ -19,6 +19,8 @@ _PATIENCE = {"lbfgs": 6, "adadelta": 30}
 _SUFFICIENT = 1e-4
 _TRIALS = 10
 """Of a step: the share of the decrease that its slope promises, and how often it is shortened."""
+_LONGER = 3.0
+"""Growth of a step down the gradient after one along which the slope only became steeper."""
 
 
 class _Settled(Exception):
@@ -125,6 +127,8 @@ def _lbfgs(search: _Search, scale: float, evaluations: int) -> None:
         change = [after - before for after, before in zip(new, gradient, strict=True)]
         if _dot(step, change) > 0:
             pairs.append((step, change))
+        elif not pairs:
+            scale *= _LONGER
         gradient = new
 
 
