@@ -296,19 +296,19 @@ def test_a_part_is_chosen_by_what_it_claims(workshop: Workshop) -> None:
 
 
 def test_a_path_is_judged_by_its_map_and_what_it_paints(tmp_path: Path) -> None:
-    """One pixel to the right in four steps, and a patch painted at once and carried along."""
+    """Four pixels to the right in four steps, and a pixel painted in the first one and carried along by the rest."""
     source = np.zeros((20, 24), dtype=np.float32)
     source[8:12, 6:10] = 1
-    target = np.roll(source, 1, axis=1)
-    target[3, 5] = 0.5
+    target = np.roll(source, 4, axis=1)
+    target[3, 8] = 0.5
     np.savez(tmp_path / "images.npz", source=source, target=target)
     velocity = np.zeros((4, 20, 24, 2), dtype=np.float32)
-    velocity[..., 0] = 1.0
+    velocity[..., 0] = 4.0
     painted = np.zeros((4, 20, 24), dtype=np.float32)
-    painted[3, 3, 5] = 4 * 0.5
+    painted[0, 3, 5] = 4 * 0.5
     np.savez(tmp_path / "path.npz", velocity=velocity, painted=painted, final=target, energy=0.75)
     figures = judging.path(str(tmp_path / "images.npz"), str(tmp_path / "path.npz"))
-    start = 8 + 0.25
+    start = 32 + 0.25
     assert figures["compared_deformation"] == pytest.approx(0.25 / start, abs=1e-5)
     assert figures["compared_final"] == pytest.approx(0, abs=1e-5)
     assert figures["energy"] == pytest.approx(0.75 / start, abs=1e-5)

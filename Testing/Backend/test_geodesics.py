@@ -464,5 +464,8 @@ def test_steps_are_recomputed_where_memory_is_short(
     made = []
     monkeypatch.setattr(multiscale, "available_memory", lambda: free)
     monkeypatch.setitem(multiscale._MODELS, "path", lambda *given: made.append(Relaxation(*given)) or made[-1])
-    solve(_pair(GRID, (6.0, -4.0)), _settings("path", checkpointing=asked, evaluations=1), Progress())
-    assert [model.checkpointing for model in made] == [expected]
+    for penalty in (0.1, None):
+        settings = _settings("path", penalty, checkpointing=asked, evaluations=1)
+        solve(_pair(GRID, (6.0, -4.0)), settings, Progress())
+    # Where nothing is painted there is nothing to recompute: nothing is won by it.
+    assert [model.checkpointing for model in made] == [expected, asked == "on"]

@@ -14,6 +14,7 @@ from regsuite.errors import InputError
 from regsuite.phantoms.case import Case
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
+from regsuite.solvers import multiscale
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.transforms import Affine, warp_image, warp_labels
 
@@ -112,8 +113,8 @@ class TestWeightedMetamorphosis:
             assert change < 0.9, values
 
 
-@pytest.mark.parametrize("widths", ["0,10", "0.3"])
-def test_kernels_that_do_not_smooth_are_refused(widths: str, flat: phantoms.TumourCase) -> None:
+@pytest.mark.parametrize("widths", ["0,10", "0.3", "7,200"])
+def test_kernels_that_do_not_fit_the_images_are_refused(widths: str, flat: phantoms.TumourCase) -> None:
     with pytest.raises(InputError, match="kernel_widths"):
         _run("lddmm", flat.inputs, kernel_widths=widths)
 
@@ -125,6 +126,84 @@ def test_evolution_is_in_the_moving_image_s_unit(flat: phantoms.TumourCase) -> N
     first = result.sequences["evolution"][0]
     there = moving.resampled(first.grid)
     assert float((first.data - there.data).abs().mean()) < 5
+
+
+@pytest.mark.parametrize("way", ["to the patient", "to the template"])
+def test_matched_intensities_leave_the_unit_alone(way: str, flat: phantoms.TumourCase) -> None:
+    """What is given back is in the moving image's unit, whichever image the lesion is in."""
+    fixed, moving = flat.fixed, replace(flat.moving, data=250 * flat.moving.data)
+    inputs = {"fixed": fixed, "moving": moving, "mask": flat.mask}
+    if way == "to the template":
+        inputs = {"fixed": moving, "moving": fixed, "moving_mask": flat.mask}
+    plain, matched = (
+        _run("weighted-metamorphosis", inputs, intensity_matching=kind, similarity="ssd", iterations=15)
+        for kind in ("none", "histogram")
+    )
+    for name in ("intensity_added", "metamorphosed"):
+        sizes = [float(result.images[name].data.abs().quantile(0.995)) for result in (plain, matched)]
+        assert sizes[1] == pytest.approx(sizes[0], rel=0.25), name
+    frames = [result.sequences["evolution"][0].data for result in (plain, matched)]
+    assert float((frames[0] - frames[1]).abs().mean()) < 0.1 * float(frames[0].std())
+
+
+@pytest.mark.parametrize("role", ["seeds", "moving_mask"])
+def test_small_seeds_are_not_lost_on_a_coarse_grid(role: str, flat: phantoms.TumourCase) -> None:
+    """A drawn seed of one pixel starts the growth; a former lesion too small to be seen leaves it to the mask."""
+    inside = flat.mask.mask().nonzero().float()
+    place = inside[inside[:, 0].argmax()].long() - torch.tensor([1, 0])
+    seed = torch.zeros_like(flat.mask.data)
+    seed[(0, 0, *place)] = 1
+    given = {**flat.inputs, role: LabelImage(seed, flat.fixed.grid)}
+    result = _run("weighted-metamorphosis", given, resolution=3.0, iterations=2, mask_evolution="tissue")
+    first = result.sequences["mask"][0]
+    where = torch.as_tensor(first.grid.to_index(flat.fixed.grid.to_world(place.numpy())))
+    apart = (first.data[0, 0] > 0.5).nonzero().double().mean(dim=0) - where
+    assert (float(apart.norm()) < 2.0) == (role == "seeds"), apart
+
+
+def test_lesions_of_both_images_have_no_say_in_the_intensities(flat: phantoms.TumourCase) -> None:
+    """A very bright lesion of the moving image, in its mask, changes what is painted no more than a faint one."""
+    lesion = torch.zeros_like(flat.mask.data)
+    lesion[..., 30:48, 40:58] = 1
+    units = []
+    for bright in (1.0, 30.0):
+        data = torch.where(lesion > 0, bright, flat.moving.data)
+        given = {
+            **flat.inputs,
+            "moving": replace(flat.moving, data=data),
+            "moving_mask": LabelImage(lesion, flat.mask.grid),
+        }
+        result = _run("weighted-metamorphosis", given, similarity="ssd", iterations=3)
+        units.append(float(result.sequences["evolution"][-1].data[lesion_free(result, lesion)].quantile(0.9)))
+    assert units[1] == pytest.approx(units[0], rel=0.05)
+
+
+def lesion_free(result: Registration, lesion: torch.Tensor) -> torch.Tensor:
+    """Where a frame of the evolution is far from the lesion, bool."""
+    grid = result.sequences["evolution"][-1].grid
+    inside = Image(lesion.float(), result.fixed_grid).resampled(grid, outside="zeros").data
+    return torch.nn.functional.max_pool2d(inside, 13, stride=1, padding=6) == 0
+
+
+def test_notes_are_of_the_transform_that_is_given(flat: phantoms.TumourCase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patient to template finds the other way first; folds, and the masks' names, are told as the user sees them."""
+    monkeypatch.setattr(multiscale, "_FOLDING", 0.0)
+    mask = flat.mask.data.clone()
+    mask[..., :, 0] = 1
+    given = {"fixed": flat.moving, "moving": flat.fixed, "moving_mask": LabelImage(mask, flat.mask.grid)}
+    result = _run("cost-function-masking", given, regularity=1e-7, similarity="ssd", levels=1)
+    share = result.metrics["folded_fraction"]
+    folds = [note for note in result.notes if "folds" in note]
+    assert len(folds) == (share > 0)
+    assert all(f"{share:.2%}" in note for note in folds if share >= 5e-5)
+    assert any(note.startswith("The moving lesion mask reaches the border") for note in result.notes)
+
+
+@pytest.mark.parametrize("similarity", ["ngf", "mind"])
+def test_images_of_inverted_contrast_are_matched(similarity: str, flat: phantoms.TumourCase) -> None:
+    negative = replace(flat.fixed, data=float(flat.fixed.data.max()) - flat.fixed.data)
+    result = _run("cost-function-masking", {**flat.inputs, "fixed": negative}, similarity=similarity)
+    assert result.metrics["dice_ventricles_after"] > result.metrics["dice_ventricles_before"] + 0.03
 
 
 def test_cost_function_masking_does_not_see_the_mask(flat: phantoms.TumourCase) -> None:

@@ -81,6 +81,21 @@ class TestAlign:
         assert float((truth.points(x) - x).norm(dim=-1).mean()) > 12
         assert float((found.points(x) - truth.points(x)).norm(dim=-1).mean()) < 1.0
 
+    @pytest.mark.parametrize("kind", ["rigid", "affine"])
+    def test_intensities_around_zero_do_not_matter(self, kind: str) -> None:
+        """Standardised images, whose mean is 0, have a centre of mass too."""
+        image, labels = self._head(2)
+        matrix = np.eye(3)
+        matrix[:2, 2] = (14, -9)
+        truth = Affine(matrix)
+        moving = warp_image(image, truth.inverse(), image.grid)
+        first, second = (
+            replace(each, data=(each.data - each.data.mean()) / each.data.std()) for each in (image, moving)
+        )
+        found = align(first, second, kind, None, Progress())
+        x = image.grid.points(torch.float64)[labels.mask()]
+        assert float((found.points(x) - truth.points(x)).norm(dim=-1).mean()) < 0.3
+
     def test_a_seed_gives_the_same_again(self) -> None:
         case = phantoms.shapes_2d()
         found = [align(case.fixed, case.moving, "affine", case.mask, Progress(), seed=3).matrix for _ in range(3)]

@@ -104,7 +104,8 @@ def show(given: Kept, transform: Transform, file: str) -> None:
 def path(images: str, file: str) -> Values:
     """Figures of a flat path in pixels: its velocities (steps, j, i, (x, y)) and what it paints per unit of time.
 
-    The source is read once through the whole map, and what is painted is carried along, as our solvers do it. Squared
+    Every point goes back through the velocities, last step first, where the source is read once, and what is painted is
+    carried along, as our path solver does it. Squared
     differences and energies as shares of the squared difference at the start; energy_blurred: with the path's own image
     ``final``.
     """
@@ -113,8 +114,9 @@ def path(images: str, file: str) -> Values:
         back = -np.moveaxis(made["velocity"], -1, 1)[:, ::-1] / len(made["velocity"])  # components along j, i
         rates, own, energy = made["painted"] / len(made["painted"]), made["final"], float(made["energy"])
     u, added = np.zeros_like(back[0]), np.zeros_like(source)
+    for step in back[::-1]:
+        u = u + np.stack([_carried(component, u) for component in step])
     for step, rate in zip(back, rates, strict=True):
-        u = np.stack([_carried(component, step) for component in u]) + step
         added = _carried(added, step) + rate
     deformed = _carried(source, u)
     start = _squares(source, target)

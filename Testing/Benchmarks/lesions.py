@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from regsuite.solvers.bias import even_out
+from regsuite.solvers.pair import ANTIALIAS, at_resolution, coarsen
 from regsuite.spatial import Grid, Image, LabelImage
-from regsuite.spatial.smoothing import gaussian_smooth
 from scipy import ndimage
 
 _VOXEL, _SMOOTH, _DEEP, _CLOSED = 2.0, 2.0, 8.0, 6.0
@@ -39,11 +39,8 @@ def former_lesion(before: Image, after: Image) -> LabelImage:
 
 def coarse(image: Image, voxel: float) -> Image:
     """At a coarser voxel in mm, each about the mean of what it covers."""
-    grid = image.grid.resampled([max(h, float(voxel)) for h in image.grid.spacing])
-    widths = [
-        0.42 * new if new > 1.01 * old else 0.0 for old, new in zip(image.grid.spacing, grid.spacing, strict=True)
-    ]
-    return Image(gaussian_smooth(image.data, image.grid.spacing, widths), image.grid, image.name).resampled(grid)
+    grid = at_resolution(image.grid, voxel)
+    return Image(coarsen(image.data, image.grid, grid, ANTIALIAS), grid, image.name)
 
 
 def _robust_score(values: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The figures of LDDMM, metamorphosis, weighted metamorphosis and cost-function masking.
 
 The quick form takes the demonstration's brain at 2 mm where a goal asks for it, and elsewhere the same recipe at 4 mm
-or flat shapes; the full form adds twelve other tumours at 2 mm, real pairs in 3D at full resolution, and 1 mm.
+or flat shapes; the full form adds twelve other tumours at 2 mm, real pairs, and the whole head at 1 mm.
 """
 
 from __future__ import annotations

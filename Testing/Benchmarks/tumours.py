@@ -33,7 +33,7 @@ _SENSITIVE, _SENSITIVE_MM = 4, 3
 Changes = dict[str, list[list[float]]]
 """Of the ventricles' Dice: of every case, for every factor, by parameter."""
 _FACTORS = {"2": 2.0, "1/2": 0.5}
-_VARIED = ("kernel_widths", "regularity", "intensity_penalty", "iterations", "steps")
+_VARIED = ("kernel_widths", "regularity", "intensity_penalty", "lesion_weight", "iterations", "steps")
 
 _COLUMNS = (
     ("ventricles, Dice", "dice_ventricles"),

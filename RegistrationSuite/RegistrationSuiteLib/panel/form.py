@@ -65,8 +65,9 @@ class ParameterForms:
         return {name: value_text(value) for name, value in (values | dict(preset.values if preset else {})).items()}
 
     def choose(self, name: str) -> None:
-        """Takes a preset for the one that was chosen last, where there is one of that name."""
-        self.preset = next((each for each in self.method.presets if each.name == name), self.preset)
+        """Takes the preset of that name for the one that was chosen last, the first one where there is none."""
+        presets = self.method.presets
+        self.preset = next((each for each in presets if each.name == name), next(iter(presets), None))
 
     def matching_preset(self) -> Preset | None:
         """The preset whose values are shown; of several with the same values the one that was chosen last."""

@@ -138,6 +138,8 @@ class ResultsView:
 
     def onGrid(self, visible: bool) -> None:
         if not self._setting:
+            if visible and self._ui.showMovingButton.checked:
+                self.onOverlay()
             with self._state.showing():
                 display.show_grid(self.nodes["transform"], self.fixed, visible)
 
@@ -159,6 +161,8 @@ class ResultsView:
 
     def onLabels(self, visible: bool) -> None:
         if not self._setting:
+            if visible and self._ui.showMovingButton.checked:
+                self.onOverlay()
             with self._state.showing():
                 display.show_labels(self.nodes["warped_labels"], visible)
 

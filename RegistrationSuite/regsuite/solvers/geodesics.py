@@ -14,14 +14,14 @@ M = 1 is metamorphosis, no z in İ is LDDMM. κ = λ/γ prices an intensity chan
 ``Relaxation`` minimises over the whole path: v_t = K^½ a_t, whose ||v_t||_V = ||a_t||, and r_t = γ √M_t z_t are
 free, and (4) holds at the minimum. Its variables are all of one scale and carry over between image scales.
 
-The map back to the source, φ_t^-1 = id + u_t, is composed step by step, and S is read through it once, so that the
+The map back to the source, φ_t^-1 = id + u_t, is composed of short steps, and S is read through it once, so that the
 image is not blurred by the number N of steps. With δ = 1/N, and A_t what has been painted:
 
     u_{t+δ} = u_t∘(id - δ v_t) - δ v_t,    A_{t+δ} = A_t∘(id - δ v_t) + δ √M_t r_t,    I_t = S∘φ_t^-1 + A_t
 
 The paper takes the energy at t = 0, where a growing mask M_0 is a small ball and most of z costs nothing; here it is
 the integral. Fields are in mm along the array axes; v_t (N, d, *shape), r_t, z (N or 1, 1, *shape); a_t are coordinates
-in the kernel's modes (N, d, *modes). A relaxation composes u_t on a control grid, which need not be finer than the
+in the kernel's modes (N, d, *modes). A relaxation finds u_t on a control grid, which need not be finer than the
 kernel is smooth, and paints on the part of the images' grid around the mask.
 """
 
@@ -30,7 +30,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,11 @@ class Metamorphosis(ABC):
         """Whether intensity is added."""
         return self.energy.penalty is not None
 
+    @property
+    def recomputable_voxels(self) -> int:
+        """Of which checkpointing need not keep every step."""
+        return self.grid.voxel_count
+
     @abstractmethod
     def start(self) -> list[Tensor]:
         """Variables, all of about one scale, of the path that stays at the source."""
@@ -169,6 +174,10 @@ class Relaxation(Metamorphosis):
     def _control_grid(self) -> Grid:
         return control_grid(self.grid, min(self.energy.widths))
 
+    @property
+    def recomputable_voxels(self) -> int:
+        return self.paint.voxel_count if self.paints else 0
+
     def start(self) -> list[Tensor]:
         a = torch.zeros(self.steps, self.grid.dim, *self.kernel.modes, **self.like)
         return [a, torch.zeros(self.steps, 1, *self.paint.shape, **self.like)] if self.paints else [a]
@@ -183,23 +192,35 @@ class Relaxation(Metamorphosis):
     def path(self, variables: Sequence[Tensor], keep_frames: bool = False) -> Path:
         a = variables[0]
         back = (self.kernel.field(a) / -self.steps).split(1)
-        added = torch.zeros(1, 1, *self.paint.shape, **self.like) if self.paints else None
         frames = [self.source] if keep_frames else []
-        for step in range(self.steps):
-            if added is not None:
-                added = self._maybe_checkpointed(self._painted, step, added, *variables)
+        for step, added in enumerate(self._added(variables)):
             if keep_frames:
                 u = along_axes(self._to_grid, self._traced(back[: step + 1]))
                 frames.append(self.carry(self.source, u) + self._whole(added))
         u = self._traced(back)
         measure = self.energy.regularity / self.steps
         speeds = [measure * self.control.voxel_volume * part.square().sum() for part in a]
-        paintings = (
-            [measure * self.grid.voxel_volume * part.square().sum() for part in variables[1]] if self.paints else []
-        )
+        paintings = self._paintings(variables[1]) if self.paints else []
         folding = folding_of(u, self.control)
         u = along_axes(self._to_grid, u)
         return Path(u, folding, self._whole(added), self.carry(self.source, u), speeds, paintings, frames)
+
+    def painting(self, a: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """A_1 (1, 1, *shape) and what it costs, as in :class:`Path`, by deforming as a says."""
+        *_, added = self._added([a, r])
+        return self._whole(added), torch.stack(self._paintings(r)).sum()
+
+    def _added(self, variables: Sequence[Tensor]) -> Iterator[Tensor | None]:
+        """A_t on the painted grid after every step, None where nothing is painted."""
+        added = torch.zeros(1, 1, *self.paint.shape, **self.like) if self.paints else None
+        for step in range(self.steps):
+            if added is not None:
+                added = self._maybe_checkpointed(self._painted, step, added, *variables)
+            yield added
+
+    def _paintings(self, r: Tensor) -> list[Tensor]:
+        measure = self.energy.regularity / self.steps * self.grid.voxel_volume
+        return [measure * part.square().sum() for part in r]
 
     def _traced(self, back: Sequence[Tensor]) -> Tensor:
         """u after steps ``back`` = -δ v_t: every point goes the way it came, last step first.

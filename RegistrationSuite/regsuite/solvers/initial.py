@@ -24,6 +24,8 @@ _SHORTEST_AXIS = 24
 _SAMPLES = 50000
 _BINS = 32
 _ITERATIONS = 100
+_DARK = 0.005
+"""Share of the voxels that may be darker than what has no mass."""
 _SMALL = 24
 """Voxels across the images on which turns are tried."""
 _TURNS = tuple(np.deg2rad((-24.0, -12.0, 0.0, 12.0, 24.0)).tolist())
@@ -54,7 +56,7 @@ def align(
     ]
     try:
         with _one_thread():
-            start = _rigid(_image(_filled(fixed, ignore)), _image(_filled(moving, ignore_moving)))
+            start = _rigid(_image(_mass(fixed, ignore)), _image(_mass(moving, ignore_moving)))
             found = _search(target, source, start, masks, seed)
             if kind == "affine":
                 found = _search(target, source, _affine(found), masks, seed)
@@ -83,13 +85,16 @@ def _one_thread() -> Iterator[None]:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
 
 
-def _filled(image: Image, ignore: LabelImage | None) -> Image:
-    """The image with the region as bright as the head is elsewhere, so that it has no say in where the head is."""
-    if ignore is None:
-        return image
-    inside = ignore.mask()[None, None]
-    told = image.data[~inside]
-    return dataclasses.replace(image, data=torch.where(inside, told[told >= told.mean()].mean(), image.data))
+def _mass(image: Image, ignore: LabelImage | None) -> Image:
+    """The image with its dark at 0, for a centre of mass, and the region as bright as the head is elsewhere, so that
+    it has no say in where the head is."""
+    dark = float(np.quantile(image.data.cpu().numpy(), _DARK))
+    data = (image.data - dark).clamp(min=0)
+    if ignore is not None:
+        inside = ignore.mask()[None, None]
+        told = data[~inside]
+        data = torch.where(inside, told[told >= told.mean()].mean(), data)
+    return dataclasses.replace(image, data=data)
 
 
 def _image(image: Image) -> sitk.Image:

@@ -26,7 +26,7 @@ _LAST, _LITTLE = 5, 0.05
 """Evaluations at the end of a descent, and the share of the energy won in them, by which it is called settled."""
 _BYTES_PER_STEP = {"path": 90, "shooting": 160}
 """Kept for the gradient, for every voxel and step, of what checkpointing can recompute."""
-_STEPS, _MOST_STEPS = 8, 32
+STEPS, _MOST_STEPS = 8, 32
 """Automatic time steps to begin with, and at most."""
 _STRAIN = 0.5
 """Largest |δ Dv_t| of one automatic step: below 1 every step is invertible."""
@@ -47,7 +47,7 @@ class Settings:
     """
 
     energy: Energy
-    steps: int = _STEPS
+    steps: int = STEPS
     similarity: Similarity = "ssd"
     window: float = 0.0
     levels: int = 0
@@ -86,7 +86,7 @@ def solve(
     curve = Curve(x_title="evaluation", y_title="energy")
     variables: list[Tensor] | None = None
     coarse: Metamorphosis | None = None
-    steps = settings.steps or _STEPS
+    steps = settings.steps or STEPS
     deforming = Part(progress, 0.0, 1.0 if painting_weight is None else _DEFORMED)
     for grid, part in _stages(pyramid(pair.grid, settings.levels), deforming):
         level = pair.coarser(grid)
@@ -126,12 +126,15 @@ def _painted(
 ) -> list[Tensor]:
     """The variables with what is painted sought anew; the deformation stays, and so does the energy's curve."""
     a, r = variables
+    assert isinstance(model, Relaxation)
     progress.log("The deformation is found; the lesion is painted in full")
     unlike, unit = _unlikeness(pair, weight, settings)
+    with torch.no_grad():
+        deformed = model.path(variables).deformed
 
     def loss(painting: Sequence[Tensor]) -> Tensor:
-        path = model.path([a, *painting])
-        return (unlike(path.image) + path.intensity_energy) / unit
+        added, energy = model.painting(a, *painting)
+        return (unlike(deformed + added) + energy) / unit
 
     def tell(count: int, value: float) -> None:
         progress.step(count / settings.evaluations, "painting the lesion")
@@ -165,18 +168,18 @@ def _stages(grids: Sequence[Grid], progress: Progress) -> list[tuple[Grid, Progr
 
 def _model(pair: Pair, settings: Settings, steps: int, masks: Tensor | None) -> Metamorphosis:
     inside = None if masks is None else in_time(masks, steps)
-    checkpointed = _checkpointed(pair, settings, steps)
-    return _MODELS[settings.formulation](pair.moving, pair.grid, settings.energy, steps, inside, checkpointed)
+    model = _MODELS[settings.formulation](pair.moving, pair.grid, settings.energy, steps, inside)
+    model.checkpointing = _checkpointed(model, settings)
+    return model
 
 
-def _checkpointed(pair: Pair, settings: Settings, steps: int) -> bool:
+def _checkpointed(model: Metamorphosis, settings: Settings) -> bool:
     """Whether steps are recomputed: as asked for, or where keeping them would take over half of the free memory."""
     if settings.checkpointing != "auto":
         return settings.checkpointing == "on"
-    needed = pair.grid.voxel_count * steps * _BYTES_PER_STEP[settings.formulation]
-    if pair.fixed.device.type == "cuda":
-        return needed > 0.5 * torch.cuda.mem_get_info(pair.fixed.device)[0]
-    free = available_memory()
+    needed = model.recomputable_voxels * model.steps * _BYTES_PER_STEP[settings.formulation]
+    device = model.source.device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()
     return free is not None and needed > 0.5 * free
 
 

@@ -22,7 +22,7 @@ _FOREGROUND = 0.1
 _BRIGHTEST = 2.0
 _SMALLEST_AXIS = 10
 _LEVELS = 6
-_ANTIALIAS = 0.42
+ANTIALIAS = 0.42
 """σ of smoothing for the working grid, in its voxels: a half of the voxel's width at half maximum."""
 _AROUND = 0.03
 """How far content reaches out, of the images' mean extent."""
@@ -36,7 +36,7 @@ class Pair:
 
     fixed, moving: (1, 1, *shape), dark 0 to bright 1; weight: 1 where both images have data;
     initial: takes fixed to moving points before any deformation;
-    dark, unit: 0 and the step from 0 to 1 of ``moving``, in the unit of the moving image as it was given to the pair;
+    dark, unit: 0 and the step from 0 to 1 of ``moving``, in the unit of the moving image;
     content: 1 where either image shows something, and a little around it;
     fixed_dark, fixed_unit: the same of ``fixed``, in the fixed image's; size: mean extent of what is in the images, mm.
     """
@@ -113,7 +113,7 @@ def make_pair(
 
     def on_grid(data: Tensor, source: Grid) -> Tensor:
         coarse = at_resolution(source, resolution)
-        return sample(coarsen(data, source, coarse, _ANTIALIAS), coarse, points)
+        return sample(coarsen(data, source, coarse, ANTIALIAS), coarse, points)
 
     ones = torch.ones_like(fixed.data)
     seen = sample(ones, fixed.grid, points, outside="zeros") * sample(
@@ -134,6 +134,12 @@ def make_pair(
         fixed_unit=fixed_unit,
         size=size,
     )
+
+
+def scale_of(moving: Image, initial: Affine, fixed: Grid, ignore: LabelImage | None) -> tuple[float, float]:
+    """``dark`` and ``unit`` of a pair with this moving image."""
+    near = warp_image(moving, initial, fixed, outside="border").data
+    return _scale(near, None if ignore is None else ~ignore.mask()[None, None])[1:]
 
 
 def at_resolution(grid: Grid, resolution: float) -> Grid:

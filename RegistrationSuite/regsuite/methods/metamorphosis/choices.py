@@ -14,8 +14,6 @@ Log = Callable[[str], None]
 
 _SHOWN = 0.1
 """Intensity of what is shown and not background."""
-STEPS = 8
-"""Of a mask that grows, where the number of time steps is automatic."""
 WINDOW = 0.03
 """σ of a similarity's windows, of the images' mean extent."""
 _WIDTHS = (0.045, 0.13)
@@ -37,6 +35,11 @@ def kernel_widths(asked: Sequence[float], pair: Pair, log: Log) -> tuple[float, 
         raise InputError(
             f"Parameter 'kernel_widths' holds {min(widths):g} mm, less than half the working voxel of {finest:.3g} mm: "
             "give wider ones, or 0 alone for automatic ones."
+        )
+    if max(widths) > pair.size:
+        raise InputError(
+            f"Parameter 'kernel_widths' holds {max(widths):g} mm, and the images are {pair.size:.3g} mm across: "
+            "give narrower ones, or 0 alone for automatic ones."
         )
     return widths
 

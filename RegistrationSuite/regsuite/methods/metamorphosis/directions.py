@@ -42,8 +42,8 @@ def run_masked(inputs: Inputs, parameters: ShootingParameters, context: Context,
         "The lesion is in the moving image: the way from the fixed image to it is sought, and inverted."
     )
     swapped = {_SWAPPED[role]: value for role, value in inputs.items()}
-    run = Run(swapped, parameters, context, paints, masked=True)
-    return _inverted(run.registration(), run, inputs)
+    run = Run(swapped, parameters, context, paints, masked=True, mask_title="moving lesion mask")
+    return run.registration(lambda result: _inverted(result, run, inputs))
 
 
 def _inverted(result: Registration, run: Run, inputs: Inputs) -> Registration:
@@ -61,7 +61,6 @@ def _inverted(result: Registration, run: Run, inputs: Inputs) -> Registration:
         warped=warped,
         curves={**result.curves},
         metrics={**result.metrics, **evaluation.field_metrics(transform, inverse, grid)},
-        notes=result.notes,
         record=result.record,
         sequences={name: _backwards(frames, run, grid) for name, frames in result.sequences.items()},
     )

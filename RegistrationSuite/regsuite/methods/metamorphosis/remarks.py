@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -22,8 +24,8 @@ in small windows. Of the pairs tried, slices and heads with real and made tumour
 lesion, and up to 2 in places without one; outside the lesion it was above 0.05 where that was not in the mask."""
 
 
-def before(pair: Pair, region: Tensor | None, mask: LabelImage | None, moving_mask: LabelImage | None) -> list[str]:
-    """What can be told from the images and masks."""
+def before(pair: Pair, region: Tensor | None, masks: Sequence[tuple[str, LabelImage | None]]) -> list[str]:
+    """What can be told from the images and masks; masks: by what the user calls them."""
     sentences = []
     if region is not None:
         shown = pair.weight * (torch.maximum(pair.fixed, pair.moving) > 0.1)
@@ -33,7 +35,7 @@ def before(pair: Pair, region: Tensor | None, mask: LabelImage | None, moving_ma
                 f"The lesion mask covers {share:.0%} of the head: little is left outside to align, so check that it "
                 "marks the lesion alone."
             )
-    for title, labels in (("lesion mask", mask), ("moving lesion mask", moving_mask)):
+    for title, labels in masks:
         if labels is not None and _at_border(labels):
             sentences.append(
                 f"The {title} reaches the border of its image: what lies beyond is unknown, and the deformation "
@@ -67,14 +69,19 @@ def after(result: Registration, pair: Pair, path: Path, region: Tensor | None) -
         )
     if not result.metrics["settled"]:
         sentences.append("The energy was still falling at the last iteration: more iterations may fit better.")
-    folded = result.metrics["folded_fraction"]
-    if folded > 0:
-        share = f"{folded:.2%}" if folded >= 5e-5 else "less than 0.01%"
-        sentences.append(
-            f"The deformation folds at {share} of the voxels: raise the regularity, or see that a mask covers all that "
-            "only one of the images has."
-        )
     return sentences
+
+
+def folding(result: Registration) -> list[str]:
+    """Whether the transform folds."""
+    folded = result.metrics["folded_fraction"]
+    if folded <= 0:
+        return []
+    share = f"{folded:.2%}" if folded >= 5e-5 else "less than 0.01%"
+    return [
+        f"The deformation folds at {share} of the voxels: raise the regularity, or see that a mask covers all that "
+        "only one of the images has."
+    ]
 
 
 def _misses(pair: Pair, path: Path, region: Tensor) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +21,9 @@ from regsuite.solvers.flow import axes_to_world
 from regsuite.solvers.geodesics import Energy, Path
 from regsuite.solvers.growth import growing_masks, soft_mask
 from regsuite.solvers.initial import align
-from regsuite.solvers.multiscale import Settings, Solution, solve
-from regsuite.solvers.pair import Pair, make_pair, matched
-from regsuite.spatial import Image, LabelImage, PointSet
+from regsuite.solvers.multiscale import STEPS, Settings, Solution, solve
+from regsuite.solvers.pair import Pair, make_pair, matched, scale_of
+from regsuite.spatial import Grid, Image, LabelImage, PointSet
 from regsuite.transforms import Affine, DisplacementField, Transform, warp_image, warp_labels
 
 Inputs = Mapping[str, Image | LabelImage | PointSet]
@@ -32,7 +33,8 @@ class Run:
     """Takes the moving to the fixed image, step by step.
 
     paints: whether intensity may be added: inside the masks, or everywhere where the method has none;
-    masked: whether the method has masks. One that does not paint leaves their inside out of the comparison.
+    masked: whether the method has masks. One that does not paint leaves their inside out of the comparison;
+    mask_title: what the user calls the mask on the fixed image.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Run:
         context: Context,
         paints: bool = False,
         masked: bool = False,
+        mask_title: str = "lesion mask",
     ) -> None:
+        self.mask_title = mask_title
         self.inputs, self.parameters, self.context = inputs, parameters, context
         self.paints, self.masked = paints, masked
         self.progress = context.progress
@@ -65,12 +69,14 @@ class Run:
             self.progress.log(sentence)
         self.notes += sentences
 
-    def registration(self) -> Registration:
-        """The result."""
+    def registration(self, finished: Callable[[Registration], Registration] = lambda result: result) -> Registration:
+        """The result; finished: makes of it what the user asked for."""
         self.progress.step(0.0, "preparing the images")
         pair = self.pair = self._pair()
         region = self.region(pair) if self.masked else None
-        self.note(remarks.before(pair, region, self.mask, self.moving_mask))
+        self.note(
+            remarks.before(pair, region, [(self.mask_title, self.mask), ("moving lesion mask", self.moving_mask)])
+        )
         settings = self.settings(pair, region)
         poor = remarks.contrast(choices.agreement(pair, region)) if settings.similarity == "ssd" else []
         self.note(poor)
@@ -85,8 +91,10 @@ class Run:
         self._measure(result, pair, solution, region)
         # What contrast alone has deformed tells nothing of the mask.
         self.note(remarks.after(result, pair, solution.path, None if poor else region))
-        result.notes += self.notes
         result.record["chosen"] = _chosen(settings, solution)
+        result = finished(result)
+        self.note(remarks.folding(result))
+        result.notes += self.notes
         return result
 
     def _lesion_weight(self) -> float:
@@ -104,17 +112,31 @@ class Run:
         if self.parameters.bias_correction:
             self.progress.step(0.01, "evening out the brightness")
             fixed, moving = even_out(fixed, self.mask), even_out(moving, self.moving_mask)
-        if self.parameters.intensity_matching == "histogram":
-            moving = matched(moving, fixed, initial, self.mask)
-        self.compared = moving
-        pair = make_pair(fixed, moving, initial, self.parameters.resolution, self.mask)
+        lesions = self._lesions(initial)
+        compared = matched(moving, fixed, initial, lesions) if self._matches else moving
+        pair = make_pair(fixed, compared, initial, self.parameters.resolution, lesions)
+        if self._matches:  # what is given back keeps the moving image's unit
+            dark, unit = scale_of(moving, initial, fixed.grid, lesions)
+            pair = replace(pair, dark=dark, unit=unit)
         shape = " x ".join(map(str, pair.grid.shape[::-1]))
         self.progress.log(f"Working grid {shape} at {min(pair.grid.spacing):.3g} mm; images {pair.size:.0f} mm across")
         return pair
 
+    @property
+    def _matches(self) -> bool:
+        return self.parameters.intensity_matching == "histogram"
+
+    def _lesions(self, initial: Affine) -> LabelImage | None:
+        """Both masks on the fixed image's grid."""
+        moved = self._moving_mask_on_fixed(initial)
+        if self.mask is None or moved is None:
+            return self.mask or moved
+        both = (self.mask.mask() | moved.mask()).int()[None, None]
+        return LabelImage(both, self.fixed.grid)
+
     def region(self, pair: Pair) -> Tensor:
         """Where either image holds what the other lacks, binary on the working grid."""
-        parts = [self._on_grid(self.mask, pair), self._on_grid(self._moving_mask_on_fixed(pair), pair)]
+        parts = [self._on_grid(self.mask, pair), self._on_grid(self._moving_mask_on_fixed(pair.initial), pair)]
         region = sum((part for part in parts if part is not None), torch.zeros_like(pair.fixed)).clamp(max=1)
         if not bool(region.any()):
             raise InputError(
@@ -123,8 +145,8 @@ class Run:
             )
         return region
 
-    def _moving_mask_on_fixed(self, pair: Pair) -> LabelImage | None:
-        return self.moving_mask and warp_labels(self.moving_mask, pair.initial, self.fixed.grid)
+    def _moving_mask_on_fixed(self, initial: Affine) -> LabelImage | None:
+        return self.moving_mask and warp_labels(self.moving_mask, initial, self.fixed.grid)
 
     def _on_grid(self, labels: LabelImage | None, pair: Pair) -> Tensor | None:
         if labels is None:
@@ -135,13 +157,14 @@ class Run:
     def masks(self, pair: Pair, region: Tensor) -> Tensor:
         """M_t, even in time."""
         evolution = self.parameters.mask_evolution  # type: ignore[attr-defined]
-        steps = self.parameters.steps or choices.STEPS
+        steps = self.parameters.steps or STEPS
         if evolution == "constant":
             return soft_mask(region, pair.grid)
         self.progress.step(0.03, "growing the mask")
-        seeds = self._on_grid(self._labels("seeds"), pair)
+        seeds = _touched(self._labels("seeds"), pair.grid)
         if seeds is None:
-            seeds = self._on_grid(self._moving_mask_on_fixed(pair), pair)  # the lesion as it was
+            seeds = self._on_grid(self._moving_mask_on_fixed(pair.initial), pair)  # the lesion as it was
+            seeds = None if seeds is None or not bool((seeds * region).any()) else seeds
         model = "tissue" if evolution == "tissue" else "ball"
         # The growth is quick and has a curve of its own, which would only confuse.
         return growing_masks(region, pair.grid, steps, self.context.silent(), model, seeds, pair.moving)  # type: ignore[arg-type]
@@ -196,11 +219,9 @@ class Run:
                 result.labels[name] = warp_labels(given, way, there)
         if self.paints:
             added = Image(path.added * pair.unit, pair.grid).resampled(grid, outside="zeros")
-            deformed = warp_image(
-                self.compared if self.parameters.intensity_matching != "none" else self.moving, transform, grid
-            )
+            assert result.warped is not None
             result.images["intensity_added"] = replace(added, name="intensity_added")
-            result.images["metamorphosed"] = Image(deformed.data + added.data, grid, "metamorphosed")
+            result.images["metamorphosed"] = Image(result.warped.data + added.data, grid, "metamorphosed")
             result.curves["spending"] = _spending(path)
         return result
 
@@ -215,6 +236,18 @@ class Run:
             metrics, table = evaluation.overlap_change(before, result.warped_labels, fixed_labels)
             result.metrics |= metrics
             result.tables["overlap"] = table
+
+
+def _touched(labels: LabelImage | None, grid: Grid) -> Tensor | None:
+    """Every voxel of the grid in which a labelled one has its centre, (1, 1, *shape): small ones are not lost."""
+    if labels is None:
+        return None
+    drawn = labels.mask().nonzero().cpu().numpy()
+    index = np.round(grid.to_index(labels.grid.to_world(drawn))).astype(int)
+    index = index[((index >= 0) & (index < grid.shape)).all(axis=1)]
+    touched = torch.zeros(1, 1, *grid.shape, device=labels.data.device)
+    touched[(0, 0, *torch.from_numpy(index.T).to(touched.device))] = 1.0
+    return touched
 
 
 def _both_ways(initial: Affine, field: DisplacementField) -> tuple[Transform, Transform]:
