@@ -97,7 +97,7 @@ def growing_masks(
         part.step(0.0, "growing the mask")
         large = number < _MOST_PATHS and piece.voxels >= _LEAST_SHARE * pieces[0].voxels
         if model == "ball" and large and piece.ball() >= _THINNEST * piece.voxels:
-            frames = _path(piece, steps, part)
+            frames = _path(piece, steps, part, mask.device)
         else:
             frames = _front(piece, steps, tissue if model == "tissue" else None)
         # Soft edges of pieces that nearly touch add up to the soft edge of both.
@@ -243,15 +243,17 @@ def _moments(times: np.ndarray, first: int, dim: int) -> np.ndarray:
     return ((radius - start) / max(end - start, 1e-9)).clip(0, 1)
 
 
-def _path(piece: _Piece, steps: int, progress: Progress) -> Tensor:
+def _path(piece: _Piece, steps: int, progress: Progress, device: torch.device) -> Tensor:
     """Frames (steps, 1, *box) of an LDDMM path from the seeds, or of a front where no path gets to the whole piece."""
     small = _around(piece)
-    points = small.points(torch.float64)
-    inside = torch.from_numpy(piece.inside).float()[None, None]
+    points = small.points(torch.float64, device)
+    inside = torch.from_numpy(piece.inside).to(device).float()[None, None]
     end = soft_mask(sample(inside, piece.grid, points), small)
     start = torch.minimum(_nucleus(piece, small, points), end)
     path = _grow(start, end, small, piece.radius, steps, progress)
-    frames = sample(torch.cat(path, dim=1), small, piece.grid.points(torch.float64), outside="zeros")[0][:, None]
+    frames = sample(torch.cat(path, dim=1), small, piece.grid.points(torch.float64, device), outside="zeros")[0][
+        :, None
+    ]
     # The path stretches its start's soft edge and is on larger voxels: what counts is where its outline is.
     grown = ((frames > 0.5) & (inside > 0.5)).float()
     if 2 * float(grown[-1].sum()) < _REACHED * float(grown[-1].sum() + inside.sum()):
@@ -272,7 +274,7 @@ def _nucleus(piece: _Piece, small: Grid, points: Tensor) -> Tensor:
     """The first mask on the small grid, (1, 1, *shape)."""
     first, spacing = piece.first(max(small.spacing)), piece.grid.spacing
     outside = ndimage.distance_transform_edt(~first, sampling=spacing) - _depth(first, spacing)
-    away = sample(torch.from_numpy(outside).float()[None, None], piece.grid, points)
+    away = sample(torch.from_numpy(outside).to(points.device).float()[None, None], piece.grid, points)
     # An edge two voxels wide, so that it has a gradient to be moved by.
     return (0.5 - away / (2 * min(small.spacing))).clamp(0, 1)
 
