@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import slicer
+import slicer.util
+from regsuite.errors import InputError
 
-from RegistrationSuiteLib import scene
+from RegistrationSuiteLib import dependencies, scene
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +33,12 @@ GROWTH_TITLES = {
     "moving_mask": "earlier lesion",
     "fixed_labels": "later structures",
     "moving_labels": "earlier structures",
+}
+ORGAN_TITLES = {
+    "fixed": "one",
+    "moving": "other",
+    "fixed_labels": "organs of one",
+    "moving_labels": "organs of other",
 }
 # Where a flat phantom is laid: the axial plane through the world's origin.
 _AXIAL = scene.Plane(frame=np.eye(3)[:, :2], normal=np.eye(3)[2], offset=0.0, thickness=1.0, axis=0)
@@ -63,6 +72,38 @@ def tumour_growth_3d() -> dict[str, Any]:
         "moving_labels": earlier.fixed_labels,
     }
     return _nodes(images, labels, "Growth", GROWTH_TITLES)
+
+
+def abdomen_3d() -> dict[str, Any]:
+    """Two abdomens whose organs have moved, grown and bent each on its own way, as nodes by role."""
+    from regsuite import phantoms
+
+    case = phantoms.organ_case(4.0)
+    images = {"fixed": case.fixed, "moving": case.moving}
+    labels = {"fixed_labels": case.fixed_labels, "moving_labels": case.moving_labels}
+    return _nodes(images, labels, "Abdomen", ORGAN_TITLES)
+
+
+def offer(title: str, category: str, makers: Mapping[str, str]) -> None:
+    """Offers phantoms in the module Sample Data; they are made here, nothing is downloaded.
+
+    title: of the module that offers them; makers: the function of this module that makes each, by the sample's name.
+    """
+    import SampleData
+
+    def make(source: Any) -> list[Any]:
+        """The nodes of a sample; a pop-up says what is missing, Sample Data has no place of its own for it."""
+        try:
+            dependencies.ensure(title)
+        except InputError as error:
+            slicer.util.errorDisplay(str(error))
+            return []
+        return list(globals()[makers[source.sampleName]]().values())
+
+    for name in makers:
+        SampleData.SampleDataLogic.registerCustomSampleDataSource(
+            category=category, sampleName=name, uris="", fileNames="", nodeNames=name, customDownloader=make
+        )
 
 
 def case_nodes(case: Case, name: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import slicer
 import slicer.util
+from RegistrationSuiteLib import samples
 from RegistrationSuiteLib.logic import MethodLogic
 from regsuite import catalog
-from regsuite.errors import InputError
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -87,33 +87,14 @@ SAMPLES = {
 
 
 def register_sample_data() -> None:
-    """Offers phantoms in the module Sample Data; they are made here, nothing is downloaded."""
-    import SampleData
-
-    for name in SAMPLES:
-        SampleData.SampleDataLogic.registerCustomSampleDataSource(
-            category=CATEGORY, sampleName=name, uris="", fileNames="", nodeNames=name, customDownloader=make_sample
-        )
-
-
-def make_sample(source: Any) -> list[Any]:
-    """The nodes of one sample; a pop-up says what is missing, because Sample Data has no place of its own for it."""
-    from RegistrationSuiteLib import dependencies, samples
-
-    try:
-        dependencies.ensure(TITLE)
-    except InputError as error:
-        slicer.util.errorDisplay(str(error))
-        return []
-    return list(getattr(samples, SAMPLES[source.sampleName])().values())
+    """Offers phantoms in the module Sample Data."""
+    samples.offer(TITLE, CATEGORY, SAMPLES)
 
 
 class TumourMetamorphosisTest(ScriptedLoadableModuleTest):
     """Runs in Slicer with ``--testing``: the flat phantom, from the console and from the panel."""
 
     def setUp(self) -> None:
-        from RegistrationSuiteLib import samples
-
         slicer.mrmlScene.Clear()
         self.nodes = samples.tumour_head_2d()
 

@@ -244,7 +244,7 @@ def overlap_change(before: LabelImage, after: LabelImage, fixed: LabelImage) -> 
     for value in fixed.values():
         name = fixed.names.get(value) or after.name_of(value)
         rows.append([name, old[value], new[value]])
-        metrics |= {f"dice_{_key(name)}_before": old[value], f"dice_{_key(name)}_after": new[value]}
+        metrics |= {f"dice_{key_of(name)}_before": old[value], f"dice_{key_of(name)}_after": new[value]}
     if rows:
         means = [float(np.mean([row[column] for row in rows])) for column in (1, 2)]
         metrics |= {"dice_before": means[0], "dice_after": means[1]}
@@ -252,7 +252,7 @@ def overlap_change(before: LabelImage, after: LabelImage, fixed: LabelImage) -> 
     return metrics, Table("Overlap", ["label", "Dice before", "Dice after"], rows)
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """A label's name as part of a metric's: lower case, words joined by underscores."""
     return "_".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 

@@ -13,7 +13,8 @@ from regsuite.progress import Progress
 from regsuite.solvers.drift.correspondence import Target, shares
 from regsuite.solvers.drift.covariance import Kernel, low_rank
 from regsuite.solvers.drift.model import Belief, Model, Similarity
-from regsuite.solvers.drift.solve import Cloud, Drift, Settings, drift, farthest_first
+from regsuite.solvers.drift.solve import Cloud, Drift, Settings, drift
+from regsuite.spatial.surfaces import farthest_first
 from scipy.spatial.transform import Rotation
 from scipy.special import digamma, gammaln
 from torch import Tensor

@@ -92,7 +92,11 @@ def test_the_folder_of_modules_holds_modules_alone(installed: Path) -> None:
     for path in installed.glob("*.py"):
         classes = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
         assert path.stem in classes, path.name
-    assert {path.stem for path in installed.glob("*.py")} == {"RegistrationSuite", "TumourMetamorphosis"}
+    assert {path.stem for path in installed.glob("*.py")} == {
+        "MultiOrganPointClouds",
+        "RegistrationSuite",
+        "TumourMetamorphosis",
+    }
 
 
 def test_the_source_folder_holds_modules_alone() -> None:

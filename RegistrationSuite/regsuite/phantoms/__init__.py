@@ -1,16 +1,20 @@
-"""Image pairs whose truth is known: brains with a tumour grown into them, and small shapes."""
+"""Image pairs whose truth is known: brains with a tumour grown into them, abdomens, and small shapes."""
 
 from regsuite.phantoms.brain import mni152, tumour_brain
 from regsuite.phantoms.case import Case, TumourCase
+from regsuite.phantoms.organs import Motions, OrganCase, organ_case
 from regsuite.phantoms.shapes import shapes_2d, small_tumour_3d
 from regsuite.phantoms.toy import toy_triangle
 from regsuite.phantoms.tumour import Recipe, tumour_case
 
 __all__ = [
     "Case",
+    "Motions",
+    "OrganCase",
     "Recipe",
     "TumourCase",
     "mni152",
+    "organ_case",
     "shapes_2d",
     "small_tumour_3d",
     "toy_triangle",

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from regsuite.spatial import Grid
+from regsuite.spatial.windows import border_window
 
 
 def smooth_noise(rng: np.random.Generator, grid: Grid, width: float) -> np.ndarray:
@@ -27,22 +28,6 @@ def smooth_vectors(rng: np.random.Generator, grid: Grid, widths: Sequence[float]
         total += width * np.stack([smooth_noise(rng, grid, width) for _ in range(grid.dim)])
     total *= border_window(grid, max(widths) / 2)
     return total / np.sqrt((total**2).sum(axis=0)[inside].mean())
-
-
-def border_window(grid: Grid, margin: float) -> np.ndarray:
-    """(*shape) from 0 on the outermost voxels to 1 at ``margin`` mm from them."""
-    window = np.ones(grid.shape)
-    for axis, (n, h) in enumerate(zip(grid.shape, grid.spacing, strict=True)):
-        index = np.arange(n)
-        distance = np.minimum(index, n - 1 - index) * h
-        window *= smoothstep(distance / margin).reshape([-1 if a == axis else 1 for a in range(grid.dim)])
-    return window
-
-
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, a smooth rise between."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def depth(inside: np.ndarray, grid: Grid) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from regsuite.phantoms.case import GREY, LABEL_COLOURS, LABEL_NAMES, VENTRICLES, WHITE, TumourCase
-from regsuite.phantoms.fields import smoothstep
 from regsuite.phantoms.tumour import Recipe, tumour_case
 from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.spatial.windows import smoothstep
 
 # Centre and semi-axes per world axis (R, A, S), relative to half the head, of what a head is made of, outside in.
 _PARTS: tuple[tuple[int, tuple[float, float, float], tuple[float, float, float]], ...] = (

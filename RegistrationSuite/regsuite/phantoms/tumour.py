@@ -19,8 +19,9 @@ import torch
 from scipy import ndimage
 
 from regsuite.phantoms.case import VENTRICLES, WHITE, TumourCase
-from regsuite.phantoms.fields import border_window, depth, smooth_noise, smooth_vectors, smoothstep
+from regsuite.phantoms.fields import depth, smooth_noise, smooth_vectors
 from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.spatial.windows import border_window, smoothstep
 from regsuite.transforms import Affine, DisplacementField, StationaryVelocity, Transform
 from regsuite.transforms.chain import chain
 from regsuite.transforms.warp import warp_image, warp_labels

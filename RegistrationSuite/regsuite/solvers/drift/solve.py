@@ -14,6 +14,7 @@ from regsuite.registration import Curve
 from regsuite.solvers.drift.correspondence import Shares, Target, shares
 from regsuite.solvers.drift.covariance import Kernel, LowRank, low_rank, still
 from regsuite.solvers.drift.model import Belief, Model, Pose, Similarity
+from regsuite.spatial.surfaces import farthest_first
 
 _COARSE, _FINER = 600, 3
 """About how many points a side the first stage has, and how many times as many each next one."""
@@ -69,13 +70,15 @@ class Settings:
 class Drift:
     """Where the source has drifted.
 
-    moved: T(y) = ρ(y + v(y)) of the source (M, d); shares: of the last iteration; curve: bound and σ by iteration.
+    moved: T(y) = ρ(y + v(y)) of the source (M, d); shares: of the last iteration; curve: σ by iteration;
+    bound: of the log evidence, in the end.
     """
 
     prior: LowRank
     belief: Belief
     shares: Shares
     curve: Curve
+    bound: float
     settled: bool = True
     sigma: float = field(init=False)
 
@@ -150,22 +153,23 @@ class _Run:
         belief = _start(model, self.target, settings) if before is None else _carried(model, before)
         least = (_LEAST_SIGMA * _radius(self.target.points)) ** 2
         near = (_NEAR * _spacing(points) * _radius(self.target.points) / _radius(points)) ** 2
-        calm, sums = 0, None
+        calm, sums, bound = 0, None, 0.0
         for iteration in range(settings.iterations):
             sparse = settings.nearest and belief.sigma2 < near
             sums = shares(goal, model.source(belief, inliers), self.transitions, belief.sigma2, sparse)
             last, belief = belief, model.updated(belief, sums)
             belief = replace(belief, sigma2=max(belief.sigma2, least))
-            self._tell(model.bound(last, sums), belief, (iteration + 1) / settings.iterations, progress)
+            bound = model.bound(last, sums)
+            self._tell(belief, (iteration + 1) / settings.iterations, progress)
             calm = calm + 1 if abs(belief.sigma2 / last.sigma2 - 1) < 2 * settings.precision else 0
             if calm >= _SETTLED:
                 break
         assert sums is not None
-        return Drift(prior, belief, sums, self.curve, calm >= _SETTLED)
+        return Drift(prior, belief, sums, self.curve, bound, calm >= _SETTLED)
 
-    def _tell(self, bound: float, belief: Belief, done: float, progress: Progress) -> None:
+    def _tell(self, belief: Belief, done: float, progress: Progress) -> None:
         sigma = math.sqrt(belief.sigma2)
-        self.curve.add(len(self.curve.x) + 1, sigma=sigma, bound=bound / len(self.target.points))
+        self.curve.add(len(self.curve.x) + 1, sigma=sigma)
         progress.curve("energy", self.curve.x[-1], sigma=sigma)
         progress.step(done, f"σ {sigma:.3g} mm, {len(self.source.points)} points")
 
@@ -202,7 +206,9 @@ def _stages(source: Cloud, target: Cloud, settings: Settings) -> list[_Stage]:
     while settings.staged and counts[-1] > _FINER * _COARSE:
         counts.append(counts[-1] // _FINER)
     few = min(counts[-1], _COARSE)
-    order, other = (farthest_first(each.points, min(len(each.points), counts[-1])) for each in (source, target))
+    order, other = (
+        farthest_first(each.points, min(len(each.points), max([few, *counts[1:]]))) for each in (source, target)
+    )
 
     def rows(cloud: Cloud, order: Tensor, count: int) -> Tensor:
         every = torch.arange(len(cloud.points), device=order.device)
@@ -211,18 +217,6 @@ def _stages(source: Cloud, target: Cloud, settings: Settings) -> list[_Stage]:
     stages = [_Stage(rows(source, order, count), rows(target, other, count)) for count in counts[::-1]]
     whole = _Stage(rows(source, order, few), rows(target, other, few), drifts=False)
     return stages if settings.pose == "none" else [whole, *stages]
-
-
-def farthest_first(points: Tensor, count: int) -> Tensor:
-    """Rows (count,) of points (N, d), each the farthest from those before it, the first the farthest from the middle:
-    spread evenly, however densely the points lie, and the same in whatever order they are."""
-    rows = torch.empty(count, dtype=torch.long, device=points.device)
-    distance = (points - points.mean(dim=0)).square().sum(dim=1)
-    for place in range(count):
-        rows[place] = distance.argmax()
-        away = (points - points[rows[place]]).square().sum(dim=1)
-        distance = away if place == 0 else torch.minimum(distance, away)
-    return rows
 
 
 def _radius(points: Tensor) -> float:

@@ -1,0 +1,105 @@
+"""The module Multi-Organ Point Clouds: two persons brought together by the surfaces of their organs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import slicer.util
+from RegistrationSuiteLib import samples
+from RegistrationSuiteLib.logic import MethodLogic
+from regsuite import catalog
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+TITLE = "Multi-Organ Point Clouds"
+CATEGORY = "Registration Suite"
+METHODS = ("mo-bcpd", "bcpd")
+HELP = """
+<p>Brings the organs of two images together by points on their surfaces. Organs may move each on its own way, as they do
+between two persons; what lies between them follows. Intensities do not count: images may be of any kind, CT and MR for
+instance. What moves the image also moves segmentations, models and markups.</p>
+<p>Segment the same organs in both images, give them the same names, choose the preset that fits, and press Apply.
+In the Python console: <code>MultiOrganPointCloudsLogic().register(fixed, moving, fixedOrgans, movingOrgans)</code>.</p>
+<p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/methods/mo-bcpd.md">The method</a>,
+<a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>
+"""
+SAMPLES = {"Abdomens3D": "abdomen_3d"}
+
+
+class MultiOrganPointClouds(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent: Any) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        citations = [catalog.method(name).citation for name in METHODS]
+        parent.title = TITLE
+        parent.categories = [CATEGORY]
+        parent.dependencies = ["RegistrationSuite"]
+        parent.contributors = ["The RegistrationSuite contributors"]
+        parent.helpText = HELP
+        parent.acknowledgementText = "".join(
+            f'<p>The method is published: please cite {each.text}. <a href="https://doi.org/{each.doi}">doi:{each.doi}</a></p>'
+            for each in citations
+        )
+        slicer.app.connect("startupCompleted()", register_sample_data)
+
+
+def register_sample_data() -> None:
+    """Offers a phantom in the module Sample Data."""
+    samples.offer(TITLE, CATEGORY, SAMPLES)
+
+
+class MultiOrganPointCloudsWidget(ScriptedLoadableModuleWidget):
+    """The panel."""
+
+    def setup(self) -> None:
+        from RegistrationSuiteLib.panel import MethodPanel
+
+        ScriptedLoadableModuleWidget.setup(self)
+        self.panel = MethodPanel(self.moduleName, TITLE, METHODS)
+        self.layout.addWidget(self.panel.widget)
+
+    def enter(self) -> None:
+        self.panel.warm_up()
+
+    def cleanup(self) -> None:
+        self.panel.close()
+
+
+class MultiOrganPointCloudsLogic(ScriptedLoadableModuleLogic):
+    """Registers from the console and from scripts."""
+
+    def register(
+        self, fixed: Any, moving: Any, fixed_labels: Any, moving_labels: Any, **options: Any
+    ) -> dict[str, Any]:
+        """Register ``moving`` to ``fixed`` by their organs, in place, and return the new nodes by output name.
+
+        fixed_labels, moving_labels: segmentations or label volumes of the organs; options: ``method`` (mo-bcpd without
+        one), ``preset``, ``seed``, ``device`` and the method's parameters; see
+        :meth:`RegistrationSuiteLib.logic.MethodLogic.register`.
+        """
+        organs = {"fixed_labels": fixed_labels, "moving_labels": moving_labels}
+        return MethodLogic(METHODS).register(fixed, moving, **organs, **options)
+
+
+class MultiOrganPointCloudsTest(ScriptedLoadableModuleTest):
+    """Runs in Slicer with ``--testing``: the phantom, from the console."""
+
+    def runTest(self) -> None:
+        slicer.mrmlScene.Clear()
+        self.delayDisplay("Organs of two abdomens are brought together")
+        self.test_console()
+
+    def test_console(self) -> None:
+        """The console's call brings the organs together."""
+        nodes = samples.abdomen_3d()
+        results = MultiOrganPointCloudsLogic().register(
+            *(nodes[role] for role in ("fixed", "moving", "fixed_labels", "moving_labels")), points=150, device="cpu"
+        )
+        overlap = slicer.util.arrayFromTableColumn(results["overlap"], "Dice after")
+        assert overlap.min() > 0.85, overlap

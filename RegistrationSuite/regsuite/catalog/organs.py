@@ -1,0 +1,169 @@
+"""Multi-organ point clouds: MO-BCPD, and plain BCPD beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regsuite.catalog.declaration import Citation, Input, Method, Output, Preset, parameter
+
+MO_BCPD = Citation(
+    text="MO-BCPD: Multi-organ Bayesian Coherent Point Drift. WBIR 2022, LNCS 13386, chapter 9",
+    doi="10.1007/978-3-031-11203-4_9",
+    paper="mo-bcpd",
+)
+BCPD = Citation(
+    text="Hirose O.: A Bayesian Formulation of Coherent Point Drift. IEEE TPAMI 43(7), 2021",
+    doi="10.1109/TPAMI.2020.2971687",
+    paper="bcpd",
+)
+
+
+@dataclass(frozen=True)
+class BcpdParameters:
+    """What one cloud of points needs."""
+
+    points: int = parameter(
+        600,
+        "Points per organ",
+        "How many points stand for the surface of each organ, spread evenly. More follow smaller detail and take "
+        "longer.",
+        minimum=12,
+        maximum=50000,
+    )
+    deviation: float = parameter(
+        10.0,
+        "Displacement",
+        "How far points of an organ are expected to move beyond what moves everything: standard deviation. Larger lets "
+        "organs move and change more.",
+        unit="mm",
+        minimum=0.01,
+        maximum=1000.0,
+    )
+    range: float = parameter(
+        30.0,
+        "Range",
+        "How far apart two points of an organ may be and still move nearly alike. Larger keeps an organ's shape, "
+        "smaller follows detail.",
+        unit="mm",
+        minimum=0.1,
+        maximum=10000.0,
+    )
+    outlier_rate: float = parameter(
+        0.0,
+        "Outliers",
+        "Share of each target organ's points that have no counterpart, such as where a segmentation has run out or an "
+        "organ has been cut off.",
+        minimum=0.0,
+        maximum=0.9,
+    )
+    pose: str = parameter(
+        "similarity",
+        "Pose",
+        "What may be done to everything at once, before organs move: a 'similarity' turns, shifts and scales, 'rigid' "
+        "does not scale, 'none' trusts the positions in the scene.",
+        choices=("similarity", "rigid", "none"),
+    )
+    resolution: float = parameter(
+        0.0,
+        "Field resolution",
+        "Voxel size of the displacement field that the points' displacement is carried to; 0 takes a tenth of the "
+        "range, and never less than a voxel of the moving image.",
+        unit="mm",
+        minimum=0.0,
+        maximum=50.0,
+        automatic=True,
+        advanced=True,
+    )
+    iterations: int = parameter(
+        150, "Iterations", "Most iterations of a stage; fewer where it settles.", minimum=1, maximum=5000, advanced=True
+    )
+    rank_tolerance: float = parameter(
+        0.001,
+        "Low-rank tolerance",
+        "Share of a point's variance that the low-rank form of the covariance may leave out; 0 takes all of it, which "
+        "is slow.",
+        minimum=0.0,
+        maximum=0.5,
+        advanced=True,
+    )
+
+
+@dataclass(frozen=True)
+class MoBcpdParameters(BcpdParameters):
+    """What several organs need as well."""
+
+    coherence: float = parameter(
+        0.0,
+        "Coherence between organs",
+        "How much neighbouring organs move together: 0 each on its own way (OMC), 1 as one (GMC).",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    label_errors: float = parameter(
+        0.0,
+        "Label errors",
+        "Share of an organ's points that the segmentations give to one of the other organs by mistake.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+
+
+_INPUTS = (
+    Input("fixed", "image", "Fixed image", "The image whose organs are to be met."),
+    Input("moving", "image", "Moving image", "The image that is deformed."),
+    Input("fixed_labels", "labels", "Fixed organs", "Segments of the fixed image's organs, matched by name."),
+    Input(
+        "moving_labels", "labels", "Moving organs", "Segments of the moving image's organs.", frame="moving"
+    ),
+)  # fmt: skip
+_OUTPUTS = (
+    Output("transform", "transform", "Transform", "From fixed to moving points; warps the moving image."),
+    Output("inverse", "transform", "Inverse", "From moving to fixed points."),
+    Output("warped", "image", "Warped image", "The moving image, on the fixed grid."),
+    Output("warped_labels", "labels", "Warped organs", "The moving organs on the fixed grid."),
+    Output("jacobian", "image", "Jacobian", "Determinant of the transform: above 1 the moving tissue has shrunk."),
+    Output("energy", "curve", "Fit", "Distance σ between the clouds over the iterations."),
+    Output("overlap", "table", "Overlap", "Dice of each organ before and after."),
+    Output("organs", "table", "Organs", "Points, distance between the surfaces and volume of each organ."),
+    Output("fixed_labels_on_moving", "labels", "Fixed organs on the moving image", "By the inverse.", frame="moving"),
+)
+_SAME_PERSON = Preset(
+    "same-person",
+    "One person, two times",
+    "Organs move and fill, and keep their size.",
+    {"pose": "rigid", "deviation": 6.0, "range": 40.0},
+)
+_OMC = Preset("omc", "Organs on their own ways (OMC)", "Two persons: organs move independently.", {})
+_GMC = Preset("gmc", "All organs together (GMC)", "Organs move as their neighbours do.", {"coherence": 1.0})
+_ERRORS = Preset(
+    "automatic-segmentation",
+    "Automatic segmentations",
+    "A tenth of the labels may be wrong between neighbours, and a twentieth of the surface has no counterpart.",
+    {"label_errors": 0.1, "outlier_rate": 0.05},
+)
+_PLAIN = Preset("default", "Two persons", "Everything moves as one.", {})
+
+METHODS = (
+    Method(
+        name="mo-bcpd",
+        title="Multi-organ point drift (MO-BCPD)",
+        summary="Brings organs together by their surfaces, each on its own way, and carries that to the whole image.",
+        citation=MO_BCPD,
+        inputs=_INPUTS,
+        parameters_type=MoBcpdParameters,
+        outputs=_OUTPUTS,
+        presets=(_OMC, _GMC, _ERRORS, _SAME_PERSON),
+        entry="regsuite.methods.organs:run_mo_bcpd",
+    ),
+    Method(
+        name="bcpd",
+        title="Bayesian coherent point drift (BCPD)",
+        summary="Brings the surfaces of all organs together as one cloud of points that moves coherently.",
+        citation=BCPD,
+        inputs=_INPUTS,
+        parameters_type=BcpdParameters,
+        outputs=_OUTPUTS,
+        presets=(_PLAIN, _SAME_PERSON),
+        entry="regsuite.methods.organs:run_bcpd",
+    ),
+)
