@@ -107,7 +107,7 @@ class TestMoBcpd:
         assert found.warped_labels is not None
         y = case.moving_labels.grid.points(torch.float64)[case.moving_labels.mask(SPLEEN)]
         x = found.warped_labels.grid.points(torch.float64)[found.warped_labels.mask(SPLEEN)]
-        assert float((found.inverse.points(y).mean(dim=0) - x.mean(dim=0)).norm()) < 0.25 * 6.0
+        assert float((found.inverse.points(y).mean(dim=0) - x.mean(dim=0)).norm()) < 0.35 * 6.0
 
     def test_outputs_are_those_declared(self, found: Registration) -> None:
         made = {
@@ -123,19 +123,21 @@ class TestMoBcpd:
         assert made == {output.name for output in catalog.method("mo-bcpd").outputs}
 
     def test_organs_moving_on_their_own_are_met_better_on_their_own(self) -> None:
-        """Mean landmark error over three patients whose organs go far: OMC, GMC, BCPD."""
-        errors: dict[str, list[float]] = {"omc": [], "gmc": [], "bcpd": []}
+        """Mean landmark error over three patients whose organs go far: as a whole too, OMC, GMC, BCPD."""
+        errors: dict[str, list[float]] = {"ours": [], "omc": [], "gmc": [], "bcpd": []}
         for seed in (0, 1, 2):
             case = phantoms.organ_case(6.0, seed, phantoms.Motions(shift=25.0))
             for key, name, values in (
-                ("omc", "mo-bcpd", {}),
-                ("gmc", "mo-bcpd", {"coherence": 1.0}),
+                ("ours", "mo-bcpd", {}),
+                ("omc", "mo-bcpd", dict(catalog.method("mo-bcpd").preset("omc").values)),
+                ("gmc", "mo-bcpd", dict(catalog.method("mo-bcpd").preset("gmc").values)),
                 ("bcpd", "bcpd", {}),
             ):
                 errors[key] += case.errors_mm(_run(case.inputs, name, **values).inverse).values()
         means = {key: float(np.mean(each)) for key, each in errors.items()}
         assert means["omc"] < 0.9 * means["bcpd"]
         assert means["omc"] < means["gmc"]
+        assert means["ours"] < 0.9 * means["omc"]
 
     def test_organs_are_matched_by_name(self, case: phantoms.OrganCase, found: Registration) -> None:
         labels = case.moving_labels
@@ -193,7 +195,7 @@ class TestBadInput:
             return replace(value, grid=Grid(grid.shape, spacing, origin, grid.direction))
 
         inputs = {**case.inputs, "moving": shrunk(case.moving), "moving_labels": shrunk(case.moving_labels)}
-        result = _run(inputs, iterations=2, deviation=10 * factor, range=30 * factor)
+        result = _run(inputs, iterations=2, deviation=10 * factor, range=30 * factor, organ_shift=0)
         assert any(f"may be in {unit}" in note for note in result.notes)
 
     def test_a_segment_that_only_one_has_stays_and_is_carried(self, case: phantoms.OrganCase) -> None:

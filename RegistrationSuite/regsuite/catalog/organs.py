@@ -18,6 +18,30 @@ BCPD = Citation(
 )
 
 
+def _deviation(default: float) -> float:
+    return parameter(
+        default,
+        "Displacement",
+        "How far points are expected to move beyond what moves everything, or their organ as a whole: standard "
+        "deviation. Larger lets organs change more.",
+        unit="mm",
+        minimum=0.01,
+        maximum=1000.0,
+    )
+
+
+def _range(default: float) -> float:
+    return parameter(
+        default,
+        "Range",
+        "How far apart two points of an organ may be and still move nearly alike. Larger keeps an organ's shape, "
+        "smaller follows detail.",
+        unit="mm",
+        minimum=0.1,
+        maximum=10000.0,
+    )
+
+
 @dataclass(frozen=True)
 class BcpdParameters:
     """What one cloud of points needs."""
@@ -30,24 +54,8 @@ class BcpdParameters:
         minimum=12,
         maximum=50000,
     )
-    deviation: float = parameter(
-        10.0,
-        "Displacement",
-        "How far points of an organ are expected to move beyond what moves everything: standard deviation. Larger lets "
-        "organs move and change more.",
-        unit="mm",
-        minimum=0.01,
-        maximum=1000.0,
-    )
-    range: float = parameter(
-        30.0,
-        "Range",
-        "How far apart two points of an organ may be and still move nearly alike. Larger keeps an organ's shape, "
-        "smaller follows detail.",
-        unit="mm",
-        minimum=0.1,
-        maximum=10000.0,
-    )
+    deviation: float = _deviation(10.0)
+    range: float = _range(30.0)
     outlier_rate: float = parameter(
         0.0,
         "Outliers",
@@ -92,6 +100,25 @@ class BcpdParameters:
 class MoBcpdParameters(BcpdParameters):
     """What several organs need as well."""
 
+    deviation: float = _deviation(4.0)
+    range: float = _range(40.0)
+    organ_shift: float = parameter(
+        20.0,
+        "Shift of an organ",
+        "How far an organ is expected to move as a whole, beyond what moves everything: standard deviation. 0 as in "
+        "the paper, where only points move.",
+        unit="mm",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    organ_strain: float = parameter(
+        0.2,
+        "Turn and growth of an organ",
+        "How much an organ is expected to turn, grow and stretch as a whole, as a share: 0.2 is 20 % or some 11 "
+        "degrees. 0 as in the paper.",
+        minimum=0.0,
+        maximum=2.0,
+    )
     coherence: float = parameter(
         0.0,
         "Coherence between organs",
@@ -127,21 +154,28 @@ _OUTPUTS = (
     Output("organs", "table", "Organs", "Points, distance between the surfaces and volume of each organ."),
     Output("fixed_labels_on_moving", "labels", "Fixed organs on the moving image", "By the inverse.", frame="moving"),
 )
-_SAME_PERSON = Preset(
+_PAPER = {"deviation": 10.0, "range": 30.0, "organ_shift": 0.0, "organ_strain": 0.0}
+_TWO_PERSONS = Preset(
+    "two-persons", "Two persons", "Organs lie elsewhere and differ in size and shape, each in its own way.", {}
+)
+_TWO_TIMES = Preset(
     "same-person",
     "One person, two times",
-    "Organs move and fill, and keep their size.",
-    {"pose": "rigid", "deviation": 6.0, "range": 40.0},
+    "Organs move and fill, and change little else.",
+    {"pose": "rigid", "organ_shift": 10.0, "organ_strain": 0.1},
 )
-_OMC = Preset("omc", "Organs on their own ways (OMC)", "Two persons: organs move independently.", {})
-_GMC = Preset("gmc", "All organs together (GMC)", "Organs move as their neighbours do.", {"coherence": 1.0})
+_OMC = Preset("omc", "As in the paper: OMC", "Points move with those of their own organ alone.", _PAPER)
+_GMC = Preset("gmc", "As in the paper: GMC", "Points move with all that are near.", {**_PAPER, "coherence": 1.0})
 _ERRORS = Preset(
     "automatic-segmentation",
     "Automatic segmentations",
     "A tenth of the labels may be wrong between neighbours, and a twentieth of the surface has no counterpart.",
     {"label_errors": 0.1, "outlier_rate": 0.05},
 )
-_PLAIN = Preset("default", "Two persons", "Everything moves as one.", {})
+_ONE_CLOUD = Preset("default", "Two persons", "Everything moves as one.", {})
+_STIFF = Preset(
+    "same-person", "One person, two times", "Size is kept.", {"pose": "rigid", "deviation": 6.0, "range": 40.0}
+)
 
 METHODS = (
     Method(
@@ -152,7 +186,7 @@ METHODS = (
         inputs=_INPUTS,
         parameters_type=MoBcpdParameters,
         outputs=_OUTPUTS,
-        presets=(_OMC, _GMC, _ERRORS, _SAME_PERSON),
+        presets=(_TWO_PERSONS, _TWO_TIMES, _ERRORS, _OMC, _GMC),
         entry="regsuite.methods.organs:run_mo_bcpd",
     ),
     Method(
@@ -163,7 +197,7 @@ METHODS = (
         inputs=_INPUTS,
         parameters_type=BcpdParameters,
         outputs=_OUTPUTS,
-        presets=(_PLAIN, _SAME_PERSON),
+        presets=(_ONE_CLOUD, _STIFF),
         entry="regsuite.methods.organs:run_bcpd",
     ),
 )

@@ -5,49 +5,61 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from regsuite.solvers.drift.covariance import Kernel, LowRank, low_rank
 from regsuite.solvers.drift.solve import Drift
 from regsuite.spatial import Grid, Image, LabelImage
-from regsuite.spatial.smoothing import gaussian_smooth
 from regsuite.spatial.windows import border_window
 from regsuite.transforms import DisplacementField
 
 _NODES = 6.0
 """Nodes a range at which displacements are computed; between them they are linear."""
 _NOISE = 0.3
-"""mm by which what is between the organs need not follow them."""
+"""mm by which what is far from the organs need not follow them."""
 _MOST = 800
-_EDGE = 0.6
-"""Width of the passage from an organ to what is around it, as σ in voxels of the field."""
-_LEAST = 1e-4
-"""Share of a voxel that counts as none."""
+_NEAR, _FAR = 0.5, 1.5
+"""Distance from an organ, in ranges, at which it counts as much as all of them together, and at which no more."""
+_LEAST = 0.02
+"""Distance from an organ inside it, in voxels."""
 _REACH = 2.0
 """Ranges around the organs beyond which nothing moves on its own."""
 
 
 def field_of(found: Drift, labels: LabelImage, values: list[int], resolution: float) -> DisplacementField:
-    """v as displacements of the moving image: inside each organ its own, elsewhere that of all of them.
+    """v as displacements of the moving image: inside each organ l its own, v_l; around them, where r_l is the distance
+    to organ l, R a half of the range and v_0 the mean of a process of one organ through all displacements,
+
+        v = (Σ_l w_l v_l + v_0 / R²) / (Σ_l w_l + 1 / R²),      w_l = max(0, 1 / r_l² - 1 / (3R)²)
 
     values: the label of every organ of the drift, or of all of its one organ. resolution: mm of the field's voxels.
     """
     reach, device = float(found.prior.kernel.ranges.max()), found.prior.points.device
     grid = _around(labels, values, _REACH * reach, resolution)
     between, w = _between(found, reach)
-    total = _on(grid, reach, device, partial(_of_organ, partial(between.anywhere, w), 0))
+    weights = torch.full((1, 1, *grid.shape), 1 / (_NEAR * reach) ** 2)
+    total = weights * _on(grid, reach, device, partial(_of_organ, partial(between.anywhere, w), 0))
     for value, organ in zip(values, _organs(found, values), strict=True):
-        share = _share(labels, value, grid)
-        if not bool((share > _LEAST).any()):  # between the voxels of a coarse field
-            continue
-        box = tuple(slice(int(each.min()), int(each.max()) + 1) for each in (share[0, 0] > _LEAST).nonzero().T)
+        weight = _weight(labels, value, grid, reach)
+        box = _box(weight > 0)
         here = grid.cropped([part.start for part in box], [part.stop - part.start for part in box])
         own = _on(here, reach, device, partial(_of_organ, found.displacement, organ))
         inside = (slice(None), slice(None), *box)
-        total[inside] += share[inside] * (own - total[inside])
+        total[inside] += weight[inside] * own
+        weights += weight
     window = torch.from_numpy(border_window(grid, 0.5 * _REACH * reach)).to(total)
-    return DisplacementField(grid, total * window)
+    return DisplacementField(grid, total / weights * window)
+
+
+def _box(where: Tensor) -> tuple[slice, ...]:
+    """Around what is true of (1, 1, *shape); one voxel where nothing is."""
+    places = where[0, 0].nonzero()
+    if not len(places):
+        return (slice(0, 1),) * (where.ndim - 2)
+    return tuple(slice(int(each.min()), int(each.max()) + 1) for each in places.T)
 
 
 def _of_organ(displacement: Callable[[Tensor, Tensor], Tensor], organ: int, x: Tensor) -> Tensor:
@@ -90,7 +102,13 @@ def _on(grid: Grid, reach: float, device: torch.device, displacement: Callable[[
     return Image(v.contiguous(), nodes).resampled(grid).data
 
 
-def _share(labels: LabelImage, value: int, grid: Grid) -> Tensor:
-    """How much of each voxel (1, 1, *shape) is of an organ."""
-    inside = Image((labels.data == value).float(), labels.grid).resampled(grid, outside="zeros").data
-    return gaussian_smooth(inside, grid.spacing, [_EDGE * h for h in grid.spacing]).clamp(0, 1)
+def _weight(labels: LabelImage, value: int, grid: Grid, reach: float) -> Tensor:
+    """w_l (1, 1, *shape), 1/mm²; r_l is counted from the organ's surface, about half a voxel before its first voxel."""
+    share = Image((labels.data == value).float(), labels.grid).resampled(grid, outside="zeros").data[0, 0].numpy()
+    if not (share > 0.5).any():  # between the voxels of a coarse field
+        return torch.zeros(1, 1, *grid.shape)
+    outside = ndimage.distance_transform_edt(share <= 0.5, sampling=grid.spacing)
+    voxel = min(grid.spacing)
+    r = np.where(outside > 0, np.maximum(outside - (0.5 + 0.5 * share) * voxel, _LEAST * voxel), _LEAST * voxel)
+    weight = np.maximum(0.0, 1 / r**2 - 1 / (_FAR * reach) ** 2)
+    return torch.from_numpy(weight.astype(np.float32))[None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from regsuite import evaluation
-from regsuite.catalog.organs import BcpdParameters
+from regsuite.catalog.organs import BcpdParameters, MoBcpdParameters
 from regsuite.errors import InputError
 from regsuite.methods.organs.field import field_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration, Table
-from regsuite.solvers.drift.covariance import Kernel
+from regsuite.solvers.drift.covariance import Kernel, Whole
 from regsuite.solvers.drift.solve import Cloud, Drift, Settings, drift
 from regsuite.spatial import Image, LabelImage, PointSet
 from regsuite.spatial.surfaces import surface_points
@@ -36,19 +37,11 @@ _UNITS = {10.0: "centimetres", 1000.0: "metres", 25.4: "inches"}
 
 
 class Run:
-    """Takes the moving organs to the fixed ones; coherence, label_errors: as the catalog has them; together: as one."""
+    """Takes the moving organs to the fixed ones: each on its own way, or, with the parameters of BCPD, as one."""
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        parameters: BcpdParameters,
-        context: Context,
-        coherence: float = 1.0,
-        label_errors: float = 0.0,
-        together: bool = False,
-    ) -> None:
+    def __init__(self, inputs: Inputs, parameters: BcpdParameters, context: Context) -> None:
         self.parameters, self.context, self.progress = parameters, context, context.progress
-        self.coherence, self.label_errors, self.together = coherence, label_errors, together
+        self.several = parameters if isinstance(parameters, MoBcpdParameters) else None
         self.notes: list[str] = []
         self.fixed, self.moving = (_image(inputs, role) for role in ("fixed", "moving"))
         fixed, moving = (_labels(inputs, role) for role in ("fixed_labels", "moving_labels"))
@@ -111,7 +104,7 @@ class Run:
                     f"The {which} image's {name} has {len(points)} points on its surface, too few to be matched: "
                     "leave it out of the segmentation, or give a finer one."
                 )
-        numbers = [torch.full((len(points),), 0 if self.together else place) for place, points in enumerate(parts)]
+        numbers = [torch.full((len(points),), place if self.several else 0) for place, points in enumerate(parts)]
         return Cloud(torch.cat(parts), torch.cat(numbers))
 
     def _doubt(self, moving: Cloud, fixed: Cloud) -> None:
@@ -135,12 +128,15 @@ class Run:
     # --- drift ---
 
     def _drift(self, moving: Cloud, fixed: Cloud) -> Drift:
-        chosen, count = self.parameters, 1 if self.together else len(self.values)
+        chosen, count = self.parameters, len(self.values) if self.several else 1
         device, dtype = self.context.device, torch.float32
         source, target = (each.to(device, dtype) for each in (moving, fixed))
-        ones = torch.ones(count, device=device)
-        eye = torch.eye(count, device=device)
-        kernel = Kernel(chosen.deviation * ones, chosen.range * ones, eye + self.coherence * (1 - eye))
+        ones, eye = torch.ones(count, device=device), torch.eye(count, device=device)
+        kernel = Kernel(chosen.deviation * ones, chosen.range * ones, eye)
+        if self.several is not None:
+            middles = torch.stack([source.points[source.organs == organ].mean(dim=0) for organ in range(count)])
+            whole = Whole(self.several.organ_shift * ones, self.several.organ_strain * ones, middles)
+            kernel = replace(kernel, coherence=eye + self.several.coherence * (1 - eye), whole=whole)
         settings = Settings(
             outlier_rates=[chosen.outlier_rate] * count,
             outlier_volumes=[_volume(target.points[target.organs == organ]) for organ in range(count)],
@@ -154,7 +150,7 @@ class Run:
     def _transitions(self, eye: Tensor) -> Tensor:
         """u: an organ keeps its label but for errors, which the others share."""
         count = len(eye)
-        wrong = self.label_errors if count > 1 else 0.0
+        wrong = self.several.label_errors if self.several is not None and count > 1 else 0.0
         return (1 - wrong) * eye + wrong / max(count - 1, 1) * (1 - eye)
 
     def _forward(self, found: Drift) -> Transform:
@@ -218,7 +214,7 @@ class Run:
         folded = result.metrics["folded_fraction"]
         if folded > 0:
             share = f"{folded:.2%}" if folded >= 5e-5 else "less than 0.01%"
-            advice = "raise the range" if self.together else "raise the coherence or the range"
+            advice = "raise the coherence or the range" if self.several else "raise the range"
             notes.append(
                 f"The deformation folds at {share} of the voxels, where organs slide along each other or part: "
                 f"{advice}, or lower the displacement."

@@ -10,6 +10,12 @@ organs, 1 to move together and 0 to move independently. Where B_i = B_j this is 
 the paper's exp(-|y_i - y_j|² / 2 B_i B_j) is not positive definite for any coherence other than 0; the kernel here
 (a convolution of two processes' kernels) is, as long as S is.
 
+An organ may besides go as a whole: be shifted by τ mm, and turned and stretched by a share ε, about its middle m,
+
+    G_ij += S_ij (τ_i τ_j + ε_i ε_j (y_i - m_i) · (y_j - m_j))
+
+which is affine in y and costs nothing of Λ; the paper has no such term.
+
 G ≈ L Lᵀ by Cholesky factors with the pivot p_k where most variance is left, until none has more than a share of its
 own variance. Then v = L w, w ~ N(0, 1), and anywhere else (the paper's Eq. 5)
 
@@ -28,12 +34,32 @@ _CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
+class Whole:
+    """How organs go as a whole: shifts τ (mm) and strains ε, (L,), about their middles (L, d) mm."""
+
+    shifts: Tensor
+    strains: Tensor
+    middles: Tensor
+
+    def features(self, points: Tensor, organs: Tensor) -> Tensor:
+        """τ and ε (y - m), (N, 1 + d), of points (N, d)."""
+        stretched = self.strains[organs, None] * (points - self.middles[organs])
+        return torch.cat([self.shifts[organs, None], stretched], dim=1)
+
+    def __call__(self, x: Tensor, organs: Tensor, y: Tensor, others: Tensor) -> Tensor:
+        """(N, M) mm², but for the coherence."""
+        return self.features(x, organs) @ self.features(y, others).T
+
+
+@dataclass(frozen=True)
 class Kernel:
-    """deviations Λ (mm) and ranges B (mm) by organ, (L,); coherence S (L, L)."""
+    """deviations Λ (mm) and ranges B (mm) by organ, (L,); coherence S (L, L); whole: None where organs do not go as a
+    whole."""
 
     deviations: Tensor
     ranges: Tensor
     coherence: Tensor
+    whole: Whole | None = None
 
     def covariance(self, x: Tensor, organs: Tensor, y: Tensor, others: Tensor) -> Tensor:
         """G (N, M) mm² between points x (N, d) of organs (N,) and y (M, d) of others (M,)."""
@@ -43,11 +69,15 @@ class Kernel:
         factor = self.deviations[:, None] * self.deviations * self.coherence * scale
         distance = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square_()
         at = (organs[:, None], others[None])
-        return distance.mul_(-1 / sums[at]).exp_().mul_(factor[at])
+        smooth = distance.mul_(-1 / sums[at]).exp_().mul_(factor[at])
+        return smooth if self.whole is None else self.coherence[at].mul(self.whole(x, organs, y, others)).add_(smooth)
 
-    def variances(self, organs: Tensor) -> Tensor:
-        """Of the displacement of points of organs (N,), mm²."""
-        return (self.deviations.square() * self.coherence.diagonal())[organs]
+    def variances(self, points: Tensor, organs: Tensor) -> Tensor:
+        """Of the displacement of points (N, d) of organs (N,), mm²."""
+        variances = self.deviations.square()[organs]
+        if self.whole is not None:
+            variances = variances + self.whole.features(points, organs).square().sum(dim=1)
+        return variances * self.coherence.diagonal()[organs]
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,7 @@ def low_rank(kernel: Kernel, points: Tensor, organs: Tensor, tolerance: float, m
 
     most: the largest rank. Tolerance 0 takes all of G, but for what rounding makes of points in one place.
     """
-    variances = kernel.variances(organs)
+    variances = kernel.variances(points, organs)
     left = variances.clone()
     most = min(most, len(points))
     columns = torch.zeros(most, len(points), dtype=points.dtype, device=points.device)
