@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io as text_io
 import itertools
 import json
@@ -374,7 +375,11 @@ def test_failed_overwrite_keeps_what_was_there(
 def test_interrupted(stand_in: Any, files: dict[str, str], tmp_path: Path, ending: signal.Signals) -> None:
     before = sorted(tmp_path.iterdir())
     words = [sys.executable, "-m", "regsuite", *command(files, tmp_path / "out", "--preset", "slow")]
-    with subprocess.Popen(words, env=stand_in.environment(), stderr=subprocess.PIPE, text=True) as process:
+    # What was started in the background of a shell without job control inherits that SIGINT is ignored.
+    heeds = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        words, env=stand_in.environment(), stderr=subprocess.PIPE, text=True, preexec_fn=heeds
+    ) as process:
         assert process.stderr is not None
         while "Moving" not in process.stderr.readline():
             assert process.poll() is None
