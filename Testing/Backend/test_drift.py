@@ -11,7 +11,7 @@ import pytest
 import torch
 from regsuite.progress import Progress
 from regsuite.solvers.drift.correspondence import Target, shares
-from regsuite.solvers.drift.covariance import Kernel, low_rank
+from regsuite.solvers.drift.covariance import Kernel, Whole, low_rank
 from regsuite.solvers.drift.model import Belief, Model, Similarity
 from regsuite.solvers.drift.solve import Cloud, Drift, Settings, drift
 from regsuite.spatial.surfaces import farthest_first
@@ -123,7 +123,7 @@ class TestBound:
     def test_no_update_lowers_it(self) -> None:
         model, written, target, u, inliers = self._setup()
         belief = model.start(Similarity.identity(model.y), 400.0)
-        belief = model.weighed(belief, replace_nu(shares(target, model.source(belief, inliers), u, belief.sigma2)))
+        belief = model.weighed(belief, _unseen(shares(target, model.source(belief, inliers), u, belief.sigma2)))
         covariance, nu = written.g, np.zeros(model.count)
         values = []
         for _ in range(25):
@@ -166,7 +166,7 @@ class TestBound:
             assert written.bound(other, p, outlier, covariance, nu) < best, size
 
 
-def replace_nu(sums: Any) -> Any:
+def _unseen(sums: Any) -> Any:
     """As if no target point had been seen."""
     return replace(sums, nu=torch.zeros_like(sums.nu))
 
@@ -182,8 +182,7 @@ def _changed(belief: Belief, part: str, size: float) -> Belief:
     if part == "translation":
         return replace(belief, rho=replace(rho, translation=rho.translation + size * 0.1))
     turn = torch.from_numpy(Rotation.from_rotvec([0.004 * size, 0, 0.003 * size]).as_matrix())
-    middle = rho(torch.zeros(1, 3).double()) * 0
-    return replace(belief, rho=replace(rho, rotation=turn @ rho.rotation, translation=rho.translation + middle[0]))
+    return replace(belief, rho=replace(rho, rotation=turn @ rho.rotation))
 
 
 def test_one_organ_is_textbook_bcpd() -> None:
@@ -360,6 +359,29 @@ class TestLaws:
         found = drift(source, target, kernel, torch.eye(ORGANS, dtype=dtype), _settings(iterations=400), Progress())
         assert float((found.moved.double() - x).norm(dim=1).mean()) < 0.1
         assert found.sigma < 0.1
+
+    def test_a_strong_prior_makes_all_points_weigh_the_same(self) -> None:
+        """As κ grows, BCPD's mixing goes over into equal weights; a weak prior does not."""
+        source, (target, _) = _balls(40), _moved(_balls(60, seed=1))
+        equal, strong, weak = (_run(source, target, kappa=kappa) for kappa in (math.inf, 1e6, 0.1))
+        assert float((strong.moved - equal.moved).abs().max()) < 1e-2
+        assert float((weak.moved - equal.moved).abs().max()) > 0.1
+
+    def test_organs_that_go_as_a_whole_cost_no_displacement(self) -> None:
+        """Affine motions, each organ its own: without the term a small deviation cannot follow them."""
+        source = _balls(60)
+        x = source.points.clone()
+        for organ, shift in enumerate(([25.0, 0, 0], [0, -20, 10], [-15, 10, 0])):
+            own, middle = source.organs == organ, CENTRES[organ]
+            turn = torch.from_numpy(Rotation.from_rotvec([0.1 * organ, -0.15, 0.1]).as_matrix())
+            x[own] = 1.1 * (source.points[own] - middle) @ turn.T + middle + torch.tensor(shift).double()
+        kernel = _kernel(deviation=1.0, width=40.0)
+        whole = Whole(torch.full((ORGANS,), 20.0).double(), torch.full((ORGANS,), 0.2).double(), CENTRES)
+        errors = [
+            _error(_run(source, Cloud(x, source.organs), each), x) for each in (replace(kernel, whole=whole), kernel)
+        ]
+        assert errors[0] < 0.3
+        assert errors[1] > 3 * errors[0] + 1
 
 
 class TestErrorsInTheLabels:

@@ -174,11 +174,11 @@ def test_lesions_of_both_images_have_no_say_in_the_intensities(flat: phantoms.Tu
             "moving_mask": LabelImage(lesion, flat.mask.grid),
         }
         result = _run("weighted-metamorphosis", given, similarity="ssd", iterations=3)
-        units.append(float(result.sequences["evolution"][-1].data[lesion_free(result, lesion)].quantile(0.9)))
+        units.append(float(result.sequences["evolution"][-1].data[_lesion_free(result, lesion)].quantile(0.9)))
     assert units[1] == pytest.approx(units[0], rel=0.05)
 
 
-def lesion_free(result: Registration, lesion: torch.Tensor) -> torch.Tensor:
+def _lesion_free(result: Registration, lesion: torch.Tensor) -> torch.Tensor:
     """Where a frame of the evolution is far from the lesion, bool."""
     grid = result.sequences["evolution"][-1].grid
     inside = Image(lesion.float(), result.fixed_grid).resampled(grid, outside="zeros").data
@@ -191,11 +191,11 @@ def test_notes_are_of_the_transform_that_is_given(flat: phantoms.TumourCase, mon
     mask = flat.mask.data.clone()
     mask[..., :, 0] = 1
     given = {"fixed": flat.moving, "moving": flat.fixed, "moving_mask": LabelImage(mask, flat.mask.grid)}
-    result = _run("cost-function-masking", given, regularity=1e-7, similarity="ssd", levels=1)
+    result = _run("cost-function-masking", given, regularity=1e-7, similarity="ssd", kernel_widths="3")
     share = result.metrics["folded_fraction"]
     folds = [note for note in result.notes if "folds" in note]
-    assert len(folds) == (share > 0)
-    assert all(f"{share:.2%}" in note for note in folds if share >= 5e-5)
+    assert share > 1e-3  # of the inverse; the way that was sought folds less
+    assert [f"at {share:.2%} of the voxels" in note for note in folds] == [True]
     assert any(note.startswith("The moving lesion mask reaches the border") for note in result.notes)
 
 

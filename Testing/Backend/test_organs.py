@@ -17,14 +17,15 @@ from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.surfaces import surface_points
 from regsuite.transforms import identity
+from scipy import ndimage
 
 OBLIQUE = np.array([[0.36, 0.48, -0.8], [-0.8, 0.6, 0.0], [0.48, 0.64, 0.6]])
-WORDS = {"points": 150}
+QUICK = {"points": 150}
 
 
 def _run(inputs: Mapping[str, Any], name: str = "mo-bcpd", **values: Any) -> Registration:
     method = catalog.method(name)
-    result = method.load()(inputs, method.check_values({**WORDS, **values}), Context())
+    result = method.load()(inputs, method.check_values({**QUICK, **values}), Context())
     assert isinstance(result, Registration)
     return result
 
@@ -104,10 +105,12 @@ class TestMoBcpd:
         assert float((found.transform.points(found.inverse.points(y)) - y).norm(dim=1).mean()) < 0.15 * 6.0
 
     def test_labels_go_where_points_go(self, case: phantoms.OrganCase, found: Registration) -> None:
+        """What is a voxel deep in the moving spleen comes to lie in the warped one."""
         assert found.warped_labels is not None
-        y = case.moving_labels.grid.points(torch.float64)[case.moving_labels.mask(SPLEEN)]
-        x = found.warped_labels.grid.points(torch.float64)[found.warped_labels.mask(SPLEEN)]
-        assert float((found.inverse.points(y).mean(dim=0) - x.mean(dim=0)).norm()) < 0.35 * 6.0
+        deep = torch.from_numpy(ndimage.binary_erosion(case.moving_labels.mask(SPLEEN).numpy()))
+        x = found.inverse.points(case.moving_labels.grid.points(torch.float64)[deep]).numpy()
+        index = np.round(found.warped_labels.grid.to_index(x)).astype(int)
+        assert (found.warped_labels.array()[tuple(index.T)] == SPLEEN).mean() > 0.97
 
     def test_outputs_are_those_declared(self, found: Registration) -> None:
         made = {
@@ -123,9 +126,9 @@ class TestMoBcpd:
         assert made == {output.name for output in catalog.method("mo-bcpd").outputs}
 
     def test_organs_moving_on_their_own_are_met_better_on_their_own(self) -> None:
-        """Mean landmark error over three patients whose organs go far: as a whole too, OMC, GMC, BCPD."""
+        """Mean landmark error over two patients whose organs go far: as a whole too, OMC, GMC, BCPD."""
         errors: dict[str, list[float]] = {"ours": [], "omc": [], "gmc": [], "bcpd": []}
-        for seed in (0, 1, 2):
+        for seed in (0, 1):
             case = phantoms.organ_case(6.0, seed, phantoms.Motions(shift=25.0))
             for key, name, values in (
                 ("ours", "mo-bcpd", {}),

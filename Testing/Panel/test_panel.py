@@ -234,6 +234,14 @@ def test_the_panel_opens_with_the_first_preset_and_says_what_it_is_for(panel: An
     assert not panel.ui.presetHelpLabel.visible
 
 
+def test_a_new_scene_does_not_keep_the_preset_of_the_one_before(panel: Any) -> None:
+    box, presets = panel.ui.presetComboBox, panel.form.method.presets
+    box.currentIndex = 1
+    assert box.currentText == presets[1].title
+    slicer.mrmlScene.Clear(0)
+    assert (box.currentText, panel.ui.presetHelpLabel.text) == (presets[0].title, presets[0].help)
+
+
 def test_of_presets_with_the_same_values_the_chosen_one_is_shown(panel: Any) -> None:
     box, presets = panel.ui.presetComboBox, panel.form.method.presets
     assert presets[0].values == presets[1].values

@@ -199,6 +199,13 @@ def test_labels_on_the_moving_image_hide_those_on_the_fixed_one(told: Any, view:
     ui.showMovingButton.click()
     assert not warped.GetVisibility()
     assert not ui.showLabelsButton.checked
+    for button in (ui.showGridButton, ui.showLabelsButton):  # which are of the fixed image, and bring it back
+        if not ui.showMovingButton.checked:
+            ui.showMovingButton.click()
+        button.click()
+        assert not ui.showMovingButton.checked
+        assert layers(view)[0] == "Head patient"
+    assert warped.GetVisibility()
 
 
 def test_without_labels_on_it_the_moving_image_is_not_offered(view: views.SliceView, stand_in_panel: Any) -> None:

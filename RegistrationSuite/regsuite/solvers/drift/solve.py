@@ -22,8 +22,8 @@ _LEAST_SIGMA = 1e-4
 """Of the target's root mean square radius."""
 _NEAR = 1.0
 """σ below which neighbours stand for all, in mean distances of source points to their nearest."""
-_SETTLED = 3
-"""Iterations in a row by which σ changes little."""
+_SETTLED, _LITTLE = 3, 3e-3
+"""Iterations in a row by which σ changes little, and how little, of itself."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,17 @@ class Settings:
     """How clouds are brought together.
 
     outlier_rates: P(outlier | organ), (L,); outlier_volumes: mm³ (mm² in 2D) in which each organ's outliers lie evenly,
-    (L,); kappa: of the Dirichlet prior of the points' weights; gamma: of the first σ², 1 as the clouds lie;
-    pose: what ρ may be; tolerance: of G's low rank, 0 for all of G; most: the largest rank; iterations: of a stage;
-    precision: the relative change of σ that counts as none; staged: whether few points go first;
-    nearest: whether neighbours stand for all where σ is small.
+    (L,); kappa: of the Dirichlet prior of the points' weights; pose: what ρ may be; tolerance: of G's low rank, 0 for
+    all of G; most: the largest rank; iterations: of a stage, at most.
     """
 
     outlier_rates: Sequence[float]
     outlier_volumes: Sequence[float]
     kappa: float = math.inf
-    gamma: float = 1.0
     pose: Pose = "similarity"
     tolerance: float = 1e-3
     most: int = 600
     iterations: int = 150
-    precision: float = 3e-3
-    staged: bool = True
-    nearest: bool = True
 
 
 @dataclass
@@ -105,7 +99,7 @@ def drift(
     source leaves less unknown.
     """
     curve = Curve(x_title="iteration", y_title="σ, mm")
-    stages = _stages(source, target, settings)
+    stages = _stages(source, target, settings.pose)
     whole = float(sum(len(stage.rows) * len(stage.columns) for stage in stages))
     done, found = 0.0, None
     for stage in stages:
@@ -150,18 +144,18 @@ class _Run:
         goal, inliers = _goal(
             self.target, settings.outlier_rates if drifts else [0.0] * len(settings.outlier_rates), settings
         )
-        belief = _start(model, self.target, settings) if before is None else _carried(model, before)
+        belief = _start(model, self.target) if before is None else _carried(model, before)
         least = (_LEAST_SIGMA * _radius(self.target.points)) ** 2
         near = (_NEAR * _spacing(points) * _radius(self.target.points) / _radius(points)) ** 2
         calm, sums, bound = 0, None, 0.0
         for iteration in range(settings.iterations):
-            sparse = settings.nearest and belief.sigma2 < near
+            sparse = points.device.type == "cpu" and belief.sigma2 < near  # a GPU has all pairs sooner
             sums = shares(goal, model.source(belief, inliers), self.transitions, belief.sigma2, sparse)
             last, belief = belief, model.updated(belief, sums)
             belief = replace(belief, sigma2=max(belief.sigma2, least))
             bound = model.bound(last, sums)
             self._tell(belief, (iteration + 1) / settings.iterations, progress)
-            calm = calm + 1 if abs(belief.sigma2 / last.sigma2 - 1) < 2 * settings.precision else 0
+            calm = calm + 1 if abs(belief.sigma2 / last.sigma2 - 1) < 2 * _LITTLE else 0
             if calm >= _SETTLED:
                 break
         assert sums is not None
@@ -170,7 +164,7 @@ class _Run:
     def _tell(self, belief: Belief, done: float, progress: Progress) -> None:
         sigma = math.sqrt(belief.sigma2)
         self.curve.add(len(self.curve.x) + 1, sigma=sigma)
-        progress.curve("energy", self.curve.x[-1], sigma=sigma)
+        progress.curve("fit", self.curve.x[-1], sigma=sigma)
         progress.step(done, f"σ {sigma:.3g} mm, {len(self.source.points)} points")
 
 
@@ -184,11 +178,11 @@ def _goal(target: Cloud, outlier_rates: Sequence[float], settings: Settings) -> 
     return Target(like, target.organs, outlier), 1 - float((rates * share).sum())
 
 
-def _start(model: Model, target: Cloud, settings: Settings) -> Belief:
+def _start(model: Model, target: Cloud) -> Belief:
     """The source as it lies."""
     middles = (model.y.mean(dim=0) - target.points.mean(dim=0)).square().sum()
     squares = float(middles) + _radius(model.y) ** 2 + _radius(target.points) ** 2
-    return model.start(Similarity.identity(model.y), settings.gamma**2 * squares / model.dim)
+    return model.start(Similarity.identity(model.y), squares / model.dim)
 
 
 def _carried(model: Model, before: Drift) -> Belief:
@@ -199,11 +193,11 @@ def _carried(model: Model, before: Drift) -> Belief:
     return replace(start, v=v, variances=torch.zeros_like(start.variances))
 
 
-def _stages(source: Cloud, target: Cloud, settings: Settings) -> list[_Stage]:
+def _stages(source: Cloud, target: Cloud, pose: Pose) -> list[_Stage]:
     """As a whole, then drifting, with few points first."""
     most = max(len(source.points), len(target.points))
     counts = [most]
-    while settings.staged and counts[-1] > _FINER * _COARSE:
+    while counts[-1] > _FINER * _COARSE:
         counts.append(counts[-1] // _FINER)
     few = min(counts[-1], _COARSE)
     order, other = (
@@ -216,7 +210,7 @@ def _stages(source: Cloud, target: Cloud, settings: Settings) -> list[_Stage]:
 
     stages = [_Stage(rows(source, order, count), rows(target, other, count)) for count in counts[::-1]]
     whole = _Stage(rows(source, order, few), rows(target, other, few), drifts=False)
-    return stages if settings.pose == "none" else [whole, *stages]
+    return stages if pose == "none" else [whole, *stages]
 
 
 def _radius(points: Tensor) -> float:
