@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from regsuite.spatial import Grid, Image, LabelImage, PointSet
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surface, Surfaces
 from regsuite.transforms import Affine, Chain, DisplacementField, StationaryVelocity, TimeVelocity, Transform
 
 _ON_GRID: dict[str, Any] = {
@@ -40,21 +40,33 @@ class Writer:
         return {"kind": "image", "data": self.array(image.data), "grid": self.grid(image.grid), "name": image.name}
 
     def labels(self, labels: LabelImage) -> dict[str, Any]:
-        """Data, grid, names and colours."""
+        """Data, grid, names, colours and terms."""
         return {
             "kind": "labels",
             "data": self.array(labels.data),
             "grid": self.grid(labels.grid),
             "names": {str(key): name for key, name in labels.names.items()},
             "colours": {str(key): list(colour) for key, colour in labels.colours.items()},
+            "terms": {str(key): term for key, term in labels.terms.items()},
         }
 
     def points(self, points: PointSet) -> dict[str, Any]:
         """Positions and names."""
         return {"kind": "points", "points": self.array(points.points), "names": list(points.names)}
 
-    def spatial(self, value: Image | LabelImage | PointSet) -> dict[str, Any]:
-        """Whichever of the three it is."""
+    def surface(self, surface: Surface) -> dict[str, Any]:
+        """Points, triangles, name and values."""
+        return {
+            "points": self.array(surface.points),
+            "triangles": self.array(surface.triangles),
+            "name": surface.name,
+            "values": {name: self.array(value) for name, value in surface.values.items()},
+        }
+
+    def spatial(self, value: Image | LabelImage | PointSet | Surfaces) -> dict[str, Any]:
+        """Whichever of these it is."""
+        if isinstance(value, Surfaces):
+            return {"kind": "surfaces", "parts": [self.surface(part) for part in value.parts]}
         if isinstance(value, Image):
             return self.image(value)
         return self.labels(value) if isinstance(value, LabelImage) else self.points(value)
@@ -95,14 +107,22 @@ class Reader:
         """What Writer.labels described."""
         names = {int(key): name for key, name in data["names"].items()}
         colours = {int(key): (colour[0], colour[1], colour[2]) for key, colour in data["colours"].items()}
-        return LabelImage(self.tensor(data["data"]), self.grid(data["grid"]), names, colours)
+        terms = {int(key): term for key, term in data["terms"].items()}
+        return LabelImage(self.tensor(data["data"]), self.grid(data["grid"]), names, colours, terms)
 
     def points(self, data: Mapping[str, Any]) -> PointSet:
         """What Writer.points described."""
         return PointSet(self.tensor(data["points"]), tuple(data["names"]))
 
-    def spatial(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet:
+    def surface(self, data: Mapping[str, Any]) -> Surface:
+        """What Writer.surface described."""
+        values = {name: self.tensor(key) for name, key in data["values"].items()}
+        return Surface(self.tensor(data["points"]), self.tensor(data["triangles"]), data["name"], values)
+
+    def spatial(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces:
         """What Writer.spatial described."""
+        if data["kind"] == "surfaces":
+            return Surfaces([self.surface(part) for part in data["parts"]])
         if data["kind"] == "image":
             return self.image(data)
         return self.labels(data) if data["kind"] == "labels" else self.points(data)

@@ -11,17 +11,29 @@ import torch
 from regsuite import memory
 from regsuite.catalog import Input, Method
 from regsuite.errors import InputError
-from regsuite.spatial import Grid, Image, LabelImage, PointSet
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surfaces
 
-Inputs = Mapping[str, Image | LabelImage | PointSet]
+Inputs = Mapping[str, Image | LabelImage | PointSet | Surfaces]
 
 FIXED_BYTES = 200
 """Least memory of a run for every voxel of the fixed image: its fields and results, 50 single-precision numbers."""
 OTHER_BYTES = 16
 """Least memory for every voxel of another image: as read, as given, and evened out."""
 
-_TYPES: dict[str, type] = {"image": Image, "mask": LabelImage, "labels": LabelImage, "points": PointSet}
-_KINDS = {"image": "an image", "mask": "a label image", "labels": "a label image", "points": "a set of points"}
+_TYPES: dict[str, type] = {
+    "image": Image,
+    "mask": LabelImage,
+    "labels": LabelImage,
+    "points": PointSet,
+    "surfaces": Surfaces,
+}
+_KINDS = {
+    "image": "an image",
+    "mask": "a label image",
+    "labels": "a label image",
+    "points": "a set of points",
+    "surfaces": "surfaces",
+}
 _FULL = 0.98
 
 
@@ -79,7 +91,12 @@ def _shape(grid: Grid) -> str:
 
 def _check_kind(item: Input, value: Any) -> None:
     if not isinstance(value, _TYPES[item.kind]):
-        given = {Image: "An image", LabelImage: "A label image", PointSet: "A set of points"}
+        given = {
+            Image: "An image",
+            LabelImage: "A label image",
+            PointSet: "A set of points",
+            Surfaces: "A set of surfaces",
+        }
         what = given.get(type(value), "Something else")
         raise InputError(
             f"{what} was given for the {_name(item)}, where {_KINDS[item.kind]} is needed: choose another."
@@ -91,8 +108,8 @@ def _check_kind(item: Input, value: Any) -> None:
         )
 
 
-def _dim(value: Image | LabelImage | PointSet) -> int:
-    return value.dim if isinstance(value, PointSet) else value.grid.dim
+def _dim(value: Image | LabelImage | PointSet | Surfaces) -> int:
+    return value.dim if isinstance(value, (PointSet, Surfaces)) else value.grid.dim
 
 
 def _check_dimensions(method: Method, given: list[tuple[Input, Any]]) -> None:

@@ -107,10 +107,14 @@ def _described(method: Method) -> dict[str, Any]:
         "paper": method.citation.paper,
         "dimensions": list(method.dimensions),
         "inputs": [vars(item) for item in method.inputs],
-        "parameters": [vars(item) for item in method.parameters],
+        "parameters": [_described_parameter(item) for item in method.parameters],
         "outputs": [vars(item) for item in method.outputs],
         "presets": [{**vars(item), "values": dict(item.values)} for item in method.presets],
     }
+
+
+def _described_parameter(item: Parameter) -> dict[str, Any]:
+    return {**vars(item), "columns": [column.name for column in item.columns]}
 
 
 # run
@@ -118,10 +122,13 @@ def _described(method: Method) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run was asked for, checked as far as that goes without reading a file. inputs: paths by role."""
+    """What a run was asked for, checked as far as that goes without reading a file.
+
+    inputs: by role, a path or, of surfaces, several.
+    """
 
     method: Method
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, str | list[str]]
     parameters: Mapping[str, Any]
     seed: int
     device: str
@@ -154,7 +161,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for item in method.inputs:
-            one.add_argument(_flag(item), required=item.required, metavar="FILE", help=_percent(item.help))
+            several = {"nargs": "+"} if item.kind == "surfaces" else {}
+            one.add_argument(_flag(item), required=item.required, metavar="FILE", help=_percent(item.help), **several)
         _add_settings(one, method)
         one.set_defaults(command=_register, method=method)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from regsuite.archive import Reader, Writer
-from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.spatial import Grid, Image, LabelImage, Surface
 from regsuite.transforms import Transform
 
 
@@ -43,10 +43,10 @@ class Table:
 class Registration:
     """The result of a method, on the fixed image's grid.
 
-    transform takes fixed to moving points, inverse the other way. labels, images, sequences, curves and tables go by
-    the names of the method's declared outputs; labels may lie on any grid, such as the moving image's. notes are what a
-    user should know of this result, one sentence each; record says how it was made,
-    and under ``chosen`` what a method put for parameters that were left to it, by name.
+    transform takes fixed to moving points, inverse the other way. labels, images, sequences, surfaces, curves and
+    tables go by the names of the method's declared outputs; labels may lie on any grid, such as the moving image's.
+    notes are what a user should know of this result, one sentence each; record says how it was made, and under
+    ``chosen`` what a method put for parameters that were left to it, by name.
     """
 
     transform: Transform
@@ -57,6 +57,7 @@ class Registration:
     labels: dict[str, LabelImage] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     sequences: dict[str, list[Image]] = field(default_factory=dict)
+    surfaces: dict[str, Surface] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -76,6 +77,7 @@ def save(registration: Registration, folder: Path | str) -> None:
         "labels": {name: writer.labels(labels) for name, labels in registration.labels.items()},
         "images": {name: writer.image(image) for name, image in registration.images.items()},
         "sequences": {name: [writer.image(frame) for frame in seq] for name, seq in registration.sequences.items()},
+        "surfaces": {name: writer.surface(surface) for name, surface in registration.surfaces.items()},
         "curves": {name: asdict(curve) for name, curve in registration.curves.items()},
         "tables": {name: asdict(table) for name, table in registration.tables.items()},
         "metrics": registration.metrics,
@@ -100,6 +102,7 @@ def load(folder: Path | str) -> Registration:
             labels={name: reader.labels(labels) for name, labels in data["labels"].items()},
             images={name: reader.image(image) for name, image in data["images"].items()},
             sequences={name: [reader.image(frame) for frame in seq] for name, seq in data["sequences"].items()},
+            surfaces={name: reader.surface(surface) for name, surface in data["surfaces"].items()},
             curves={name: Curve(**curve) for name, curve in data["curves"].items()},
             tables={name: Table(**table) for name, table in data["tables"].items()},
             metrics=data["metrics"],

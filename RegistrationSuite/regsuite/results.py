@@ -46,10 +46,10 @@ def result_folder(folder: Path | str, overwrite: bool = False) -> Iterator[Path]
 def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
     """Write everything into an existing folder; returns each file or folder by the result's name, as in the report.
 
-    transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, sequences as folders of
-    frames, curves and tables as .csv, report.json with record, metrics, notes and tables, and, where matplotlib is
-    installed, report.html with pictures of the result and of the ``inputs`` (by role). InputError where a file cannot
-    be written.
+    transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, surfaces as .vtp,
+    sequences as folders of frames, curves and tables as .csv, report.json with record, metrics, notes and tables, and,
+    where matplotlib is installed, report.html with pictures of the result and of the ``inputs`` (by role). InputError
+    where a file cannot be written.
     """
     files: dict[str, str] = {}
 
@@ -66,6 +66,8 @@ def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -
         put(name, ".seg.nrrd", io.write_labels, labels)
     for name, image in registration.images.items():
         put(name, ".nii.gz", io.write_image, image)
+    for name, surface in registration.surfaces.items():
+        put(name, ".vtp", io.write_surface, surface)
     for name, frames in registration.sequences.items():
         put(name, "", _write_frames, frames)
     return write_documents(registration, folder, inputs, files)

@@ -120,6 +120,7 @@ class TestMoBcpd:
             "warped_labels",
             *found.images,
             *found.labels,
+            *found.surfaces,
             *found.curves,
             *found.tables,
         }

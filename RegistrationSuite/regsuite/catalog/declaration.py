@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from regsuite.catalog.cells import cells_of
 from regsuite.errors import InputError
 
-InputKind = Literal["image", "mask", "labels", "points"]
-OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table"]
-ParameterType = Literal["float", "int", "bool", "choice", "floats"]
+InputKind = Literal["image", "mask", "labels", "points", "surfaces"]
+OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table", "surface"]
+ParameterType = Literal["float", "int", "bool", "choice", "floats", "table"]
+Matrix = Literal["", "coherence", "transition"]
 Frame = Literal["fixed", "moving"]
 """The role of the image on whose grid a mask or labels lie."""
 
@@ -69,6 +71,9 @@ class Parameter:
     """One parameter as a user meets it: meaning, unit and range.
 
     automatic: 0, which is then the smallest value, lets the method choose one; texts may say "automatic" for it.
+    columns: of a table with a row an organ, the parameters it may give organs of their own. matrix: of a table whose
+    columns are the organs again, whether its numbers hold both ways with 1 for an organ with itself (coherence), or
+    those of a row sum to 1 (transition).
     """
 
     name: str
@@ -82,6 +87,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     advanced: bool = False
     automatic: bool = False
+    columns: tuple[Parameter, ...] = ()
+    matrix: Matrix = ""
 
     def is_automatic(self, value: Any) -> bool:
         """Whether a value in this parameter's type leaves the choice to the method."""
@@ -102,10 +109,26 @@ class Parameter:
             ) from None
         if self.type == "choice" and converted not in self.choices:
             raise InputError(f"Parameter '{self.name}' takes {self._wants()}, not {value!r}: choose one of them.")
+        if self.columns:
+            return self._checked_by_column(converted)
         numbers = {"floats": converted, "float": (converted,), "int": (converted,)}.get(self.type, ())
+        if self.type == "table":
+            numbers = [number for _, _, number in converted]
         if any(not self._inside(number) for number in numbers):
             raise InputError(f"Parameter '{self.name}' is {value}, outside its range: {self._advice()}.")
         return converted
+
+    def _checked_by_column(self, cells: Any) -> Any:
+        known = {column.name: column for column in self.columns}
+        for row, column, number in cells:
+            if column not in known:
+                names = ", ".join(known)
+                raise InputError(f"Parameter '{self.name}' has no '{column}' for {row}: choose one of {names}.")
+            try:
+                known[column].check(number)
+            except InputError as error:
+                raise InputError(f"In parameter '{self.name}', for {row}: {error}") from None
+        return cells
 
     def _inside(self, number: float) -> bool:
         low = -math.inf if self.minimum is None else self.minimum
@@ -114,7 +137,11 @@ class Parameter:
 
     def _wants(self) -> str:
         names = {"float": "a number", "int": "a whole number", "bool": "true or false", "floats": "numbers"}
+        names["table"] = 'a table such as {"Liver": {"' + self._column() + '": 0.5}}'
         return names.get(self.type) or "one of " + ", ".join(self.choices)
+
+    def _column(self) -> str:
+        return self.columns[0].name if self.columns else "Stomach"
 
     def _advice(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
@@ -161,20 +188,24 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "bool": _to_bool,
     "choice": str,
     "floats": _to_floats,
+    "table": cells_of,
 }
 
 
 def parameter(default: Any, title: str, help: str, **declared: Any) -> Any:
     """A dataclass field that declares a parameter; its type follows from the default and ``choices``.
 
-    declared: unit, minimum, maximum, choices, advanced, automatic, as in :class:`Parameter`.
+    declared: unit, minimum, maximum, choices, advanced, automatic, matrix, as in :class:`Parameter`; columns: names of
+    other parameters of the same method.
     """
     return field(default=default, metadata={"title": title, "help": help, **declared})
 
 
-def _type_of(default: Any, choices: tuple[str, ...]) -> ParameterType:
-    if choices:
+def _type_of(default: Any, declared: Mapping[str, Any]) -> ParameterType:
+    if declared.get("choices"):
         return "choice"
+    if declared.get("columns") or declared.get("matrix"):
+        return "table"
     if isinstance(default, bool):
         return "bool"
     if isinstance(default, tuple):
@@ -204,15 +235,13 @@ class Method:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The declared parameters, in the order a panel shows them."""
-        return tuple(
-            Parameter(
-                name=item.name,
-                type=_type_of(item.default, item.metadata.get("choices", ())),
-                default=item.default,
-                **item.metadata,
-            )
-            for item in dataclasses.fields(self.parameters_type)
-        )
+        found: dict[str, Parameter] = {}
+        for item in dataclasses.fields(self.parameters_type):
+            columns = tuple(found[name] for name in item.metadata.get("columns", ()))
+            declared = {**item.metadata, "columns": columns}
+            kind = _type_of(item.default, declared)
+            found[item.name] = Parameter(name=item.name, type=kind, default=item.default, **declared)
+        return tuple(found.values())
 
     def preset(self, name: str) -> Preset:
         """The preset of that name; InputError names the known ones."""

@@ -64,6 +64,14 @@ class BcpdParameters:
         minimum=0.0,
         maximum=0.9,
     )
+    refinement: str = parameter(
+        "none",
+        "Refinement",
+        "A registration of the images that starts where the points have arrived: 'none', or 'lddmm', which follows "
+        "intensities between and inside the organs. It needs both images, and takes minutes for large ones.",
+        choices=("none", "lddmm"),
+        advanced=True,
+    )
     pose: str = parameter(
         "similarity",
         "Pose",
@@ -133,14 +141,62 @@ class MoBcpdParameters(BcpdParameters):
         minimum=0.0,
         maximum=0.5,
     )
+    organs: tuple[tuple[str, str, float], ...] = parameter(
+        (),
+        "Organs of their own",
+        "Organs that need other values than all the others: an organ's name, and which parameters it has of its own.",
+        columns=("points", "deviation", "range", "organ_shift", "organ_strain", "outlier_rate"),
+    )
+    coherence_matrix: tuple[tuple[str, str, float], ...] = parameter(
+        (),
+        "Coherence matrix S",
+        "Pairs of organs that move together more or less than the others: 0 each on its own way, 1 as one. Both "
+        "directions are the same.",
+        minimum=0.0,
+        maximum=1.0,
+        matrix="coherence",
+    )
+    transition_matrix: tuple[tuple[str, str, float], ...] = parameter(
+        (),
+        "Label matrix U",
+        "For an organ (row) the share of its points that the fixed segmentation gives to another organ (column) by "
+        "mistake. The organ itself gets the rest.",
+        minimum=0.0,
+        maximum=1.0,
+        matrix="transition",
+    )
 
 
 _INPUTS = (
-    Input("fixed", "image", "Fixed image", "The image whose organs are to be met."),
-    Input("moving", "image", "Moving image", "The image that is deformed."),
-    Input("fixed_labels", "labels", "Fixed organs", "Segments of the fixed image's organs, matched by name."),
+    Input("fixed_labels", "labels", "Fixed organs", "Segments of the organs to be met.", required=False),
     Input(
-        "moving_labels", "labels", "Moving organs", "Segments of the moving image's organs.", frame="moving"
+        "moving_labels",
+        "labels",
+        "Moving organs",
+        "Segments of the organs that move. They are matched by terminology or name.",
+        required=False,
+        frame="moving",
+    ),
+    Input(
+        "fixed_surfaces",
+        "surfaces",
+        "Fixed surfaces",
+        "Models or markups of organs to be met, each an organ of its own: instead of segments, or beside them.",
+        required=False,
+    ),
+    Input(
+        "moving_surfaces",
+        "surfaces",
+        "Moving surfaces",
+        "Models or markups of organs that move, called as those they are to meet.",
+        required=False,
+        frame="moving",
+    ),
+    Input(
+        "fixed", "image", "Fixed image", "Says where results lie. Without it the organs do.", required=False
+    ),
+    Input(
+        "moving", "image", "Moving image", "The image that is carried along.", required=False
     ),
 )  # fmt: skip
 _OUTPUTS = (
@@ -148,6 +204,14 @@ _OUTPUTS = (
     Output("inverse", "transform", "Inverse", "From moving to fixed points."),
     Output("warped", "image", "Warped image", "The moving image, on the fixed grid."),
     Output("warped_labels", "labels", "Warped organs", "The moving organs on the fixed grid."),
+    Output("organs_before", "surface", "Organs before", "Surfaces of the moving organs where they were."),
+    Output(
+        "organs_after",
+        "surface",
+        "Organs after",
+        "The same where they have arrived; each point knows its distance from the fixed organ, mm.",
+    ),
+    Output("organs_target", "surface", "Organs to be met", "Surfaces of the fixed organs."),
     Output("jacobian", "image", "Jacobian", "Determinant of the transform: above 1 the moving tissue has shrunk."),
     Output("energy", "curve", "Fit", "Distance σ between the clouds over the iterations."),
     Output("overlap", "table", "Overlap", "Dice of each organ before and after."),

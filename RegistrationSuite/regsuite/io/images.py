@@ -19,6 +19,7 @@ from regsuite.io import dicom
 from regsuite.io.files import ending, existing, refuse_twin, replacing
 from regsuite.io.geometry import grid_of, place, skewed
 from regsuite.spatial import Image, LabelImage
+from regsuite.terminology import TAG, term_of
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """What images are written to: formats of one file that keep the position."""
@@ -46,8 +47,7 @@ def read_labels(path: Path | str) -> LabelImage:
         whole = values.astype(np.int32)
     if not np.array_equal(whole, values):
         raise InputError(f"The label image '{path}' holds values that are no whole numbers: give a label map.")
-    names, colours = _segments(source)
-    return LabelImage.from_array(whole, grid_of(source, str(path)), names, colours)
+    return LabelImage.from_array(whole, grid_of(source, str(path)), *_segments(source))
 
 
 def write_image(path: Path | str, image: Image) -> None:
@@ -184,10 +184,11 @@ def _is_segmentation(source: sitk.Image) -> bool:
     return source.HasMetaDataKey("Segment0_ID") or source.HasMetaDataKey("Segment0_LabelValue")
 
 
-def _segments(source: sitk.Image) -> tuple[dict[int, str], dict[int, tuple[float, float, float]]]:
-    """Names and colours by label value, from a segmentation's header."""
+def _segments(source: sitk.Image) -> tuple[dict[int, str], dict[int, tuple[float, float, float]], dict[int, str]]:
+    """Names, colours and terms by label value, from a segmentation's header."""
     names: dict[int, str] = {}
     colours: dict[int, tuple[float, float, float]] = {}
+    terms: dict[int, str] = {}
     index = 0
     while source.HasMetaDataKey(f"Segment{index}_LabelValue"):
         value = int(source.GetMetaData(f"Segment{index}_LabelValue"))
@@ -196,8 +197,11 @@ def _segments(source: sitk.Image) -> tuple[dict[int, str], dict[int, tuple[float
         if source.HasMetaDataKey(f"Segment{index}_Color"):
             red, green, blue = (float(part) for part in source.GetMetaData(f"Segment{index}_Color").split())
             colours[value] = (red, green, blue)
+        if source.HasMetaDataKey(f"Segment{index}_Tags"):
+            entry = source.GetMetaData(f"Segment{index}_Tags").partition(f"{TAG}:")[2].partition("|")[0]
+            terms[value] = term_of(entry)
         index += 1
-    return names, colours
+    return names, colours, terms
 
 
 def _describe_segments(source: sitk.Image, labels: LabelImage) -> None:

@@ -169,6 +169,7 @@ _READERS: dict[str, Callable[[Path], _Read]] = {
     ".txt": _read_elastix,
     ".pts": _read_elastix,
 }
+POINT_ENDINGS = tuple(_READERS)
 _WRITERS: dict[str, Callable[[np.ndarray, Sequence[str]], str]] = {
     ".json": _markups_text,
     ".fcsv": _fcsv_text,

@@ -23,7 +23,7 @@ from regsuite.progress import Context, Part, Progress
 
 if TYPE_CHECKING:
     from regsuite.registration import Registration
-    from regsuite.spatial import Image, LabelImage, PointSet
+    from regsuite.spatial import Image, LabelImage, PointSet, Surfaces
 
 
 def run(job: Job, progress: Progress | None = None) -> Registration:
@@ -90,13 +90,17 @@ def read_inputs(job: Job) -> dict[str, Any]:
 
 
 def _read(item: Input, value: Any) -> Any:
-    if not isinstance(value, (str, os.PathLike)):
+    paths = [value] if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(paths, (list, tuple)):
         return value
     from regsuite import io
 
+    files = [os.fspath(path) for path in paths]
+    if item.kind == "surfaces":
+        return io.read_surfaces(files)
     if item.kind == "image":
-        return io.read_image(os.fspath(value))
-    return io.read_points(os.fspath(value)) if item.kind == "points" else io.read_labels(os.fspath(value))
+        return io.read_image(files[0])
+    return io.read_points(files[0]) if item.kind == "points" else io.read_labels(files[0])
 
 
 def _on_device(
@@ -155,8 +159,10 @@ def _seeded(context: Context) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _geometry(value: Image | LabelImage | PointSet, given: Any) -> dict[str, Any]:
+def _geometry(value: Image | LabelImage | PointSet | Surfaces, given: Any) -> dict[str, Any]:
     """What the record says of an input: where it came from and where it lies."""
+    if hasattr(value, "parts"):
+        return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
     grid = getattr(value, "grid", None)
     if grid is None:

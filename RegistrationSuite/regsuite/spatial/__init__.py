@@ -2,6 +2,7 @@
 
 from regsuite.spatial.grid import Grid
 from regsuite.spatial.image import Image, LabelImage, PointSet
+from regsuite.spatial.meshes import Surface, Surfaces
 from regsuite.spatial.sampling import sample, sample_index
 
-__all__ = ["Grid", "Image", "LabelImage", "PointSet", "sample", "sample_index"]
+__all__ = ["Grid", "Image", "LabelImage", "PointSet", "Surface", "Surfaces", "sample", "sample_index"]

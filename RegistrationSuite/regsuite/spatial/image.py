@@ -60,13 +60,14 @@ class Image:
 class LabelImage:
     """Whole-number labels ``data`` (1, 1, *shape) int32 on ``grid``; 0 is background.
 
-    names, colours (r, g, b in 0..1): by label value.
+    names, colours (r, g, b in 0..1) and terms (what it is, as ``terminology.term_of`` gives it): by label value.
     """
 
     data: Tensor
     grid: Grid
     names: Mapping[int, str] = field(default_factory=dict)
     colours: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    terms: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if tuple(self.data.shape[2:]) != self.grid.shape or self.data.shape[:2] != (1, 1):
@@ -79,10 +80,11 @@ class LabelImage:
         grid: Grid,
         names: Mapping[int, str] | None = None,
         colours: Mapping[int, tuple[float, float, float]] | None = None,
+        terms: Mapping[int, str] | None = None,
     ) -> LabelImage:
         """From (*shape) whole numbers."""
         data = torch.from_numpy(np.array(_with_channel(array, grid), dtype=np.int32)[None])
-        return cls(data, grid, dict(names or {}), dict(colours or {}))
+        return cls(data, grid, dict(names or {}), dict(colours or {}), dict(terms or {}))
 
     def array(self) -> np.ndarray:
         """(*shape) int32."""

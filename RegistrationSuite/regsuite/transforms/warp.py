@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def warp_labels(labels: LabelImage, transform: Transform, grid: Grid) -> LabelIm
     """
     parts = (transform.points(block.grid.points(torch.float64, labels.data.device)) for block in grid.blocks())
     values = torch.cat([_vote(labels, points.reshape(-1, grid.dim)) for points in parts])
-    return LabelImage(values.reshape(1, 1, *grid.shape), grid, labels.names, labels.colours)
+    return replace(labels, data=values.reshape(1, 1, *grid.shape), grid=grid)
 
 
 def _vote(labels: LabelImage, points: Tensor) -> Tensor:

@@ -1,0 +1,156 @@
+"""The organs of one side, however they were given: as labels, as surfaces, as points."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from regsuite.errors import InputError
+from regsuite.spatial import Grid, LabelImage, Surface, Surfaces
+from regsuite.spatial.meshes import region_of, spread_points, surface_of
+from regsuite.spatial.surfaces import surface_points
+
+_ACROSS = 100
+"""Voxels along the longest side of a grid that is made for surfaces."""
+_MARGIN = 4
+
+
+@dataclass(frozen=True)
+class Organs:
+    """labels: the region of every organ; surfaces: of those that were given so, by label; their regions are filled."""
+
+    labels: LabelImage
+    surfaces: Mapping[int, Surface]
+
+    @property
+    def dim(self) -> int:
+        """2 or 3."""
+        return self.labels.grid.dim
+
+    def name_of(self, value: int) -> str:
+        """Of one organ."""
+        return self.labels.name_of(value)
+
+    def points(self, value: int, count: int) -> Tensor:
+        """At most ``count`` points (N, d) mm, evenly spread over an organ's surface."""
+        if value in self.surfaces:
+            return spread_points(self.surfaces[value], count)
+        return surface_points(self.labels, value, count)
+
+    def surface(self, value: int) -> Surface:
+        """With triangles, where there are any, and the organ's name."""
+        found = self.surfaces[value] if value in self.surfaces else surface_of(self.labels, value)
+        return replace(found, name=self.name_of(value), values={})
+
+    def has_inside(self, value: int) -> bool:
+        """Whether an organ is a region and no mere cloud or sheet."""
+        return value not in self.surfaces or self.surfaces[value].closed
+
+
+def organs_of(labels: LabelImage | None, surfaces: Surfaces | None, side: str) -> Organs:
+    """The organs of one side; InputError where nothing was given, or one name twice. side: for sentences."""
+    parts = [] if surfaces is None else [_checked(part, side) for part in surfaces.parts]
+    if labels is None and not parts:
+        raise InputError(f"The {side} organs are missing: give a segmentation, or surfaces or points of them.")
+    _check_names(labels, parts, side)
+    if not parts:
+        assert labels is not None
+        return Organs(labels, {})
+    grid = _grid(labels, parts)
+    data = np.zeros(grid.shape, dtype=np.int32) if labels is None else _on(labels, grid)
+    names, colours = (dict(labels.names), dict(labels.colours)) if labels is not None else ({}, {})
+    taken = set(names) | (set(labels.values()) if labels is not None else set())
+    free = (value for value in itertools.count(1) if value not in taken)
+    numbered = {next(free): part for part in parts}
+    regions = {value: region_of(part, grid) for value, part in numbered.items()}
+    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):
+        data[regions[value]] = value
+    names |= {value: part.name for value, part in numbered.items()}
+    return Organs(LabelImage.from_array(data, grid, names, colours), numbered)
+
+
+def _checked(part: Surface, side: str) -> Surface:
+    if not len(part.points) or not bool(torch.isfinite(part.points).all()):
+        raise InputError(f"The {side} surface '{part.name}' has no points, or points that are not finite: mend it.")
+    return part
+
+
+def _check_names(labels: LabelImage | None, parts: list[Surface], side: str) -> None:
+    segments = [labels.names[value] for value in labels.values() if value in labels.names] if labels is not None else []
+    names = [name.strip().lower() for name in (*segments, *(part.name for part in parts))]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"Two of the {side} organs are called '{repeated[0]}': rename one, or leave it out.")
+
+
+def _grid(labels: LabelImage | None, parts: list[Surface]) -> Grid:
+    """That of the labels, extended to where surfaces are; without labels one around the surfaces."""
+    points = np.concatenate([part.points.numpy() for part in parts])
+    if labels is None:
+        low, high = points.min(axis=0), points.max(axis=0)
+        voxel = max(float((high - low).max()) / _ACROSS, 1e-3)
+        size = ((high - low) / voxel).astype(int) + 1 + 2 * _MARGIN
+        affine = np.eye(len(low) + 1)
+        affine[:-1, :-1] = np.fliplr(np.eye(len(low))) * voxel
+        affine[:-1, -1] = low - _MARGIN * voxel
+        return Grid.from_affine(size[::-1], affine)
+    index = labels.grid.to_index(points)
+    low = np.minimum(np.floor(index.min(axis=0)).astype(int) - _MARGIN, 0)
+    high = np.maximum(np.ceil(index.max(axis=0)).astype(int) + _MARGIN + 1, labels.grid.shape)
+    return labels.grid.cropped([int(each) for each in low], [int(each) for each in high - low])
+
+
+def _on(labels: LabelImage, grid: Grid) -> np.ndarray:
+    """The labels on a grid that extends theirs."""
+    start = np.round(grid.to_index(np.asarray(labels.grid.origin))).astype(int)
+    data = np.zeros(grid.shape, dtype=np.int32)
+    data[tuple(slice(a, a + n) for a, n in zip(start, labels.grid.shape, strict=True))] = labels.array()
+    return data
+
+
+def matched(moving: Organs, fixed: Organs) -> Organs:
+    """The moving organs with the labels of the fixed ones of the same term or name, and others new.
+
+    A term counts where one organ alone of either side has it; names count where both sides' organs have names.
+    """
+    if not any(value in fixed.labels.names for value in fixed.labels.values()) or not any(
+        value in moving.labels.names for value in moving.labels.values()
+    ):
+        return moving
+    by_term, by_name = _by_term(fixed), {_key(fixed.name_of(value)): value for value in fixed.labels.values()}
+    terms = {value: key for key, value in _by_term(moving).items()}
+    free = itertools.count(1 + max(*fixed.labels.values(), *fixed.labels.names, *moving.labels.values()))
+    found: dict[int, int | None] = {old: by_term.get(terms.get(old, "")) for old in moving.labels.values()}
+    for old in moving.labels.values():
+        named = by_name.get(_key(moving.name_of(old)))
+        if found[old] is None and named not in found.values():
+            found[old] = named
+    return _renumbered(moving, {old: value or next(free) for old, value in found.items()})
+
+
+def _by_term(organs: Organs) -> dict[str, int]:
+    """Labels by the terms that one organ alone has."""
+    terms = {value: organs.labels.terms[value] for value in organs.labels.values() if organs.labels.terms.get(value)}
+    counts = list(terms.values())
+    return {term: value for value, term in terms.items() if counts.count(term) == 1}
+
+
+def _key(name: str) -> str:
+    return name.strip().lower()
+
+
+def _renumbered(organs: Organs, new: Mapping[int, int]) -> Organs:
+    labels = organs.labels
+    data = torch.zeros_like(labels.data)
+    for old, value in new.items():
+        data[labels.data == old] = value
+    names = {value: labels.name_of(old) for old, value in new.items()}
+    colours = {value: labels.colours[old] for old, value in new.items() if old in labels.colours}
+    terms = {value: labels.terms[old] for old, value in new.items() if old in labels.terms}
+    surfaces = {new[old]: surface for old, surface in organs.surfaces.items()}
+    return Organs(LabelImage(data, labels.grid, names, colours, terms), surfaces)
