@@ -82,6 +82,8 @@ def _range(item: Parameter) -> str:
         return ", ".join(item.choices)
     if item.type == "bool":
         return "true, false"
+    if item.columns:
+        return ", ".join(f"`{column.name}`" for column in item.columns)
     low, high = (_value(limit) for limit in (item.minimum, item.maximum))
     return f"{low} to {high}"
 
@@ -90,7 +92,7 @@ def _value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (tuple, list)):
-        return ", ".join(_value(each) for each in value)
+        return ", ".join(_value(each) for each in value) or "empty"
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 

@@ -23,8 +23,9 @@ HELP = """
 <p>Brings the organs of two images together by points on their surfaces. Organs may move each on its own way, as they do
 between two persons; what lies between them follows. Intensities do not count: images may be of any kind, CT and MR for
 instance. What moves the image also moves segmentations, models and markups.</p>
-<p>Segment the same organs in both images, give them the same names, choose the preset that fits, and press Apply.
-In the Python console: <code>MultiOrganPointCloudsLogic().register(fixed, moving, fixedOrgans, movingOrgans)</code>.</p>
+<p>Segment the same organs in both images, or choose models or markups of them, give them the same names, choose the
+preset that fits, and press Apply. Images are needed only where they are to be carried along.
+In the Python console: <code>MultiOrganPointCloudsLogic().register(fixedOrgans, movingOrgans)</code>.</p>
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/methods/mo-bcpd.md">The method</a>,
 <a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>
 """
@@ -74,17 +75,16 @@ class MultiOrganPointCloudsWidget(ScriptedLoadableModuleWidget):
 class MultiOrganPointCloudsLogic(ScriptedLoadableModuleLogic):
     """Registers from the console and from scripts."""
 
-    def register(
-        self, fixed: Any, moving: Any, fixed_labels: Any, moving_labels: Any, **options: Any
-    ) -> dict[str, Any]:
-        """Register ``moving`` to ``fixed`` by their organs, in place, and return the new nodes by output name.
+    def register(self, fixed_labels: Any = None, moving_labels: Any = None, **options: Any) -> dict[str, Any]:
+        """Bring moving organs to fixed ones, in place, and return the new nodes by output name.
 
-        fixed_labels, moving_labels: segmentations or label volumes of the organs; options: ``method`` (mo-bcpd without
-        one), ``preset``, ``seed``, ``device`` and the method's parameters; see
+        fixed_labels, moving_labels: segmentations or label volumes of the organs; options: ``fixed_surfaces`` and
+        ``moving_surfaces``, lists of models or markups, each an organ, instead or besides; ``fixed`` and ``moving``,
+        the images; ``method`` (mo-bcpd without one), ``preset``, ``seed``, ``device`` and the method's parameters; see
         :meth:`RegistrationSuiteLib.logic.MethodLogic.register`.
         """
         organs = {"fixed_labels": fixed_labels, "moving_labels": moving_labels}
-        return MethodLogic(METHODS).register(fixed, moving, **organs, **options)
+        return MethodLogic(METHODS).register(**organs, **options)
 
 
 class MultiOrganPointCloudsTest(ScriptedLoadableModuleTest):
@@ -99,7 +99,9 @@ class MultiOrganPointCloudsTest(ScriptedLoadableModuleTest):
         """The console's call brings the organs together."""
         nodes = samples.abdomen_3d()
         results = MultiOrganPointCloudsLogic().register(
-            *(nodes[role] for role in ("fixed", "moving", "fixed_labels", "moving_labels")), points=150, device="cpu"
+            **{role: nodes[role] for role in ("fixed", "moving", "fixed_labels", "moving_labels")},
+            points=150,
+            device="cpu",
         )
         overlap = slicer.util.arrayFromTableColumn(results["overlap"], "Dice after")
         assert overlap.min() > 0.85, overlap

@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 import slicer
 import slicer.util
+import vtk
 
 from RegistrationSuiteLib.scene.volumes import new_node
 
 BLUE_TO_RED = ((0.02, 0.19, 0.58), (0.40, 0.66, 0.90), (0.97, 0.97, 0.97), (0.96, 0.53, 0.38), (0.62, 0.00, 0.10))
 COLD_TO_HOT = ((0.35, 0.95, 1.0), (0.0, 0.3, 1.0), (0.0, 0.0, 0.0), (1.0, 0.15, 0.0), (1.0, 0.9, 0.2))
+PALE_TO_RED = ((0.0, 0.0, 0.0),) * 2 + ((0.96, 0.96, 0.90), (0.95, 0.60, 0.30), (0.55, 0.00, 0.10))
+"""Of which the upper half is used."""
 FOLDED = (1.0, 0.0, 1.0)
+
+ORGAN, DISTANCE = "organ", "distance, mm"
+"""Values of the points of organs' surfaces."""
 
 OURS = "RegistrationSuite.colours"
 """Attribute of the tables made here: one is changed rather than another made."""
@@ -76,6 +82,36 @@ def _show(node: Any, colours: np.ndarray, low: float, high: float) -> None:
     display.SetAndObserveColorNodeID(table.GetID())
     display.SetAutoWindowLevel(False)
     display.SetWindowLevelMinMax(low, high)
+
+
+def colour_by_organ(node: Any) -> None:
+    """Show a model in the colours that its points have."""
+    display = node.GetDisplayNode()
+    display.SetActiveScalar(ORGAN, vtk.vtkAssignAttribute.POINT_DATA)
+    display.SetScalarRangeFlag(display.UseDirectMapping)
+    display.SetScalarVisibility(True)
+
+
+def colour_by_distance(node: Any) -> None:
+    """Show how far each point of a model is off: pale where it is not, dark red from the 95th percentile on."""
+    display = node.GetDisplayNode()
+    largest = float(np.percentile(slicer.util.arrayFromModelPointData(node, DISTANCE), 95))
+    table = display.GetColorNode()
+    if table is None or not table.GetAttribute(OURS):
+        table = _new_table(f"{node.GetName()} colours")
+    for index, colour in enumerate(diverging(np.linspace(0, 1, ENTRIES), PALE_TO_RED)):
+        table.SetColor(index, f"{index}", *map(float, colour), 1.0)
+    display.SetAndObserveColorNodeID(table.GetID())
+    display.SetActiveScalar(DISTANCE, vtk.vtkAssignAttribute.POINT_DATA)
+    display.SetScalarRangeFlag(display.UseManualScalarRange)
+    display.SetScalarRange(0.0, round_up(max(largest, 1e-3)))
+    display.SetScalarVisibility(True)
+
+
+def round_up(value: float) -> float:
+    """The next round number."""
+    decade = 10.0 ** np.floor(np.log10(value))
+    return float(decade * min(each for each in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if each * decade >= value * (1 - 1e-9)))
 
 
 def _new_table(name: str) -> Any:

@@ -27,6 +27,8 @@ STILL_TO_MOVED = ((0.2, 0.6, 1.0), (0.2, 0.85, 0.4), (1.0, 0.75, 0.0), (1.0, 0.1
 MAP_OPACITY = 0.5
 LINE_PIXELS = 2
 FAINTEST_SURFACE = 0.2
+TARGET_OPACITY = 0.3
+DOT_PIXELS = 4
 
 
 def show_overlay(fixed: Any, warped: Any, opacity: float = 0.5) -> None:
@@ -51,18 +53,22 @@ def _slice_logics() -> Iterator[Any]:
 def _layers(logic: Any, background: Any, foreground: Any, opacity: float) -> None:
     """Set the layers of one slice view; the view is fitted where another image comes into the background."""
     composite = logic.GetSliceCompositeNode()
-    new = composite.GetBackgroundVolumeID() != background.GetID()
-    composite.SetBackgroundVolumeID(background.GetID())
+    if background.IsA("vtkMRMLVolumeNode"):  # without an image there is nothing behind
+        new = composite.GetBackgroundVolumeID() != background.GetID()
+        composite.SetBackgroundVolumeID(background.GetID())
+    else:
+        new = composite.GetForegroundVolumeID() != (foreground.GetID() if foreground else None)
+        composite.SetBackgroundVolumeID(None)
     composite.SetForegroundVolumeID(foreground.GetID() if foreground else None)
     composite.SetForegroundOpacity(opacity)
     if new:
-        logic.FitSliceToBackground()
+        (logic.FitSliceToBackground if composite.GetBackgroundVolumeID() else logic.FitSliceToAll)()
 
 
 def _face_slice(fixed: Any) -> None:
     """Turn the first slice view to the plane of an image that is a single slice."""
     logic = next(_slice_logics(), None)
-    if logic is not None and 1 in grid_of(fixed).shape:
+    if logic is not None and fixed.IsA("vtkMRMLVolumeNode") and 1 in grid_of(fixed).shape:
         logic.GetSliceNode().RotateToVolumePlane(fixed)
         logic.FitSliceToBackground()
         logic.SnapSliceOffsetToIJK()
@@ -255,6 +261,49 @@ def show_frame(sequence: Any, number: int) -> None:
 def browser_of(sequence: Any) -> Any:
     """The sequence browser node of a sequence."""
     return slicer.modules.sequences.logic().GetFirstBrowserNodeForSequenceNode(sequence)
+
+
+# --- surfaces ---
+
+
+def show_organs(shown: Any, target: Any, visible: bool = True) -> None:
+    """A model of organs in their colours, opaque, among those they are to meet, translucent."""
+    for node, opacity in ((shown, 1.0), (target, TARGET_OPACITY)):
+        display = node.GetDisplayNode()
+        display.SetVisibility(visible)
+        display.SetOpacity(opacity)
+        _as_dots_where_bare(node)
+        colours.colour_by_organ(node)
+    _hide_legend(shown)
+
+
+def show_point_error(shown: Any, target: Any, visible: bool = True) -> None:
+    """Every point's distance from the organ it is to meet as colour, mm, with its legend; else the organs' colours."""
+    show_organs(shown, target)
+    if not visible:
+        return
+    target.GetDisplayNode().SetVisibility(False)
+    colours.colour_by_distance(shown)
+    legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(shown)
+    legend.SetVisibility(True)
+    legend.SetTitleText("Off by, mm")
+    legend.SetLabelFormat("%.1f")
+    legend.SetNumberOfLabels(4)
+    legend.SetPosition(0.97, 0.5)
+    legend.SetSize(0.10, 0.42)
+
+
+def _hide_legend(node: Any) -> None:
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(node)
+    if legend is not None:
+        legend.SetVisibility(False)
+
+
+def _as_dots_where_bare(node: Any) -> None:
+    """Points without triangles are drawn as dots."""
+    if node.GetPolyData().GetNumberOfPolys() == 0:
+        node.GetDisplayNode().SetRepresentation(node.GetDisplayNode().PointsRepresentation)
+        node.GetDisplayNode().SetPointSize(DOT_PIXELS)
 
 
 # --- plots and tables ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import slicer
 from regsuite import catalog
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
     from regsuite.jobs import Job
     from regsuite.registration import Registration
 
+Side = Literal["fixed", "moving"]
+SIDES: tuple[Side, Side] = ("fixed", "moving")
+
 
 @dataclass(frozen=True)
 class Request:
     """One registration as a user asks for it.
 
-    inputs: MRML nodes by role; segments: by role, the ID of the one segment that counts in a segmentation (all of them
-    where none is named); parameters: values or texts by name; outputs: by name, nodes to be filled; the rest are made.
+    inputs: MRML nodes by role, of surfaces a list; segments: by role, the ID of the one segment that counts in a
+    segmentation (all of them where none is named); parameters: values or texts by name; outputs: by name, nodes to be
+    filled; the rest are made.
     """
 
     method: str
@@ -44,6 +48,10 @@ class Request:
         for role, item in declared.items():
             if item.required and self.inputs.get(role) is None:
                 raise InputError(f"{method.title} needs the input '{item.title}': choose a node for it.")
+        for side in SIDES:
+            if self.anchor(side) is None:
+                titles = [item.title.lower() for item in method.inputs if item.role.startswith(side)]
+                raise InputError(f"{method.title} has nothing on the {side} side: choose one of {', '.join(titles)}.")
         method.check_values(self.parameters)
 
     def job(self) -> Job:
@@ -58,16 +66,27 @@ class Request:
                 inputs[item.role] = self._convert(item, inputs)
         return Job(self.method, inputs, dict(self.parameters), self.seed, self.device)
 
+    def anchor(self, side: Side) -> Any:
+        """The node that says where a side lies: its image, else its labels, else the first of its surfaces."""
+        node = self.inputs.get(self._anchor_role(side))
+        return node[0] if isinstance(node, list) else node
+
+    def _anchor_role(self, side: Side) -> str:
+        roles = (side, f"{side}_labels", f"{side}_surfaces")
+        return next((role for role in roles if self.inputs.get(role)), side)
+
     def _convert(self, item: Input, converted: Mapping[str, Any]) -> Any:
         """The content of one input node; fixed labels get the values of the moving labels of the same name."""
         from RegistrationSuiteLib import scene
 
-        node, fixed = self.inputs[item.role], self.inputs["fixed"]
+        node, fixed = self.inputs[item.role], self.anchor("fixed")
+        if item.kind == "surfaces":
+            return scene.surfaces_from_nodes(node, fixed)
         if item.kind == "image":
             return scene.image_from_node(node, fixed)
         if item.kind == "points":
             return scene.points_from_node(node, fixed)
-        reference = self.inputs[item.frame]
+        reference = self.inputs.get(item.frame)
         segments = [self.segments[item.role]] if self.segments.get(item.role) else None
         like = converted.get("moving_labels") if item.role == "fixed_labels" else None
         return scene.labels_from_node(node, reference, fixed, segments, like)
@@ -76,18 +95,15 @@ class Request:
         """The result as nodes of the scene, by output name. InputError where a node it needs is gone."""
         from RegistrationSuiteLib import results
 
-        for role in ("fixed", "moving"):
-            if not slicer.mrmlScene.IsNodePresent(self.inputs[role]):
+        titles = {item.role: item.title.lower() for item in catalog.method(self.method).inputs}
+        fixed, moving = (self.anchor(side) for side in SIDES)
+        for side in SIDES:
+            if not slicer.mrmlScene.IsNodePresent(self.anchor(side)):
+                gone = titles[self._anchor_role(side)]
                 raise InputError(
-                    f"The {role} image was removed from the scene while the registration ran: load it and run again."
+                    f"The {gone} was removed from the scene while the registration ran: load it and run again."
                 )
-        return results.add_registration(
-            registration,
-            self.inputs["fixed"],
-            self.inputs["moving"],
-            self.outputs,
-            self.inputs.get("moving_labels"),
-        )
+        return results.add_registration(registration, fixed, moving, self.outputs, self.inputs.get("moving_labels"))
 
 
 def found_node(given: Any, use: str) -> Any:
@@ -133,8 +149,8 @@ class MethodLogic:
 
     def register(
         self,
-        fixed: Any,
-        moving: Any,
+        fixed: Any = None,
+        moving: Any = None,
         mask: Any = None,
         *,
         method: str | None = None,
@@ -148,9 +164,10 @@ class MethodLogic:
     ) -> dict[str, Any]:
         """Register ``moving`` to ``fixed`` here and now; returns the new nodes by output name.
 
-        fixed, moving: scalar volume nodes; mask: a segmentation or label volume node, where the method takes one.
+        fixed, moving: scalar volume nodes, which some methods can do without; mask: a segmentation or label volume
+        node, where the method takes one.
         options: the method's other inputs by role, such as ``moving_labels``, and its parameters by name.
-        Every node may be given by its name or ID.
+        Every node may be given by its name or ID; surfaces are a list of nodes.
         method: the first of this logic's without a name; preset: parameters start from its values.
         segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
         progress: is told of the run; without one, what the run logs is written to the console. What a user should know
@@ -192,4 +209,9 @@ class MethodLogic:
 
 
 def _found_nodes(given: Mapping[str, Any], use: str) -> dict[str, Any]:
-    return {name: found_node(node, f"{use} '{name}'") for name, node in given.items() if node is not None}
+    return {name: _found(node, f"{use} '{name}'") for name, node in given.items() if node is not None}
+
+
+def _found(given: Any, use: str) -> Any:
+    """A node, or every node of a list."""
+    return [found_node(each, use) for each in given] if isinstance(given, (list, tuple)) else found_node(given, use)

@@ -51,8 +51,9 @@ def add_registration(
 ) -> dict[str, Any]:
     """Add what a registration gave to the scene and return the nodes by output name.
 
-    fixed, moving: the volume nodes that were registered; moving_labels: the segmentation or label volume node that was
-    carried along, whose kind, and whose overlaps, the warped labels keep.
+    fixed, moving: the volume nodes that were registered, or what else says where the two sides lie;
+    moving_labels: the segmentation or label volume node that was carried along, whose kind, and whose overlaps, the
+    warped labels keep.
     outputs: existing nodes to be filled, by output name; all others are made.
     Labels that lie in the moving image's frame are hidden: the views show the fixed one's.
     Beside the declared outputs there are "metrics" (a table), "<sequence>_browser" and "<curve>_chart".
@@ -208,6 +209,8 @@ class _Writer:
             made[name] = self._labels(name, labels)
         for name, image in registration.images.items():
             made[name] = self._image(name, image)
+        for name, surface in registration.surfaces.items():
+            made[name] = scene.model_from_surface(surface, self._name(name), self.plane)
         for name, frames in registration.sequences.items():
             made[name] = self._sequence(name, frames)
         for name, curve in registration.curves.items():
@@ -249,7 +252,7 @@ class _Writer:
     def _look_like_moving(self, node: Any) -> None:
         """The moving image's window and colours, so that brightness can be compared."""
         source, target = self.moving.GetDisplayNode(), node.GetDisplayNode()
-        if source is None:
+        if source is None or not source.IsA("vtkMRMLVolumeDisplayNode"):
             return
         target.SetAutoWindowLevel(False)
         target.SetWindowLevel(source.GetWindow(), source.GetLevel())
@@ -370,8 +373,9 @@ def _is_segmentation(node: Any) -> bool:
 
 
 def _outlined(node: Any, volume: Any) -> Any:
-    """The segmentation on the volume's voxels, shown as outlines."""
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    """The segmentation on the voxels of the volume, where it is one, shown as outlines."""
+    if volume.IsA("vtkMRMLVolumeNode"):
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     node.GetDisplayNode().SetVisibility2DFill(False)
     return node
 

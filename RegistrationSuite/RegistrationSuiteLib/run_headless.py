@@ -26,6 +26,7 @@ ENDINGS = {
     "vtkMRMLTransformNode": ".h5",
     "vtkMRMLSegmentationNode": ".seg.nrrd",
     "vtkMRMLVolumeNode": ".nii.gz",
+    "vtkMRMLModelNode": ".vtp",
     "vtkMRMLSequenceNode": ".seq.nrrd",
 }
 
@@ -63,11 +64,14 @@ def register(asked: Run) -> None:
     say_done(registration, asked.out)
 
 
-def load(kind: str, role: str, path: str) -> Any:
-    """The node of one input file; a folder is a DICOM series. InputError where the file cannot be read."""
+def load(kind: str, role: str, path: str | list[str]) -> Any:
+    """The node of one input file, of surfaces a list of nodes; a folder is a DICOM series. InputError where a file
+    cannot be read."""
     import slicer.util
     from regsuite.errors import InputError
 
+    if not isinstance(path, str):
+        return [_load_surface(role, each) for each in path]
     if not Path(path).exists():
         raise InputError(f"The {role.replace('_', ' ')} file '{path}' is not there: check its path.")
     if kind == "image" and Path(path).is_dir():
@@ -77,10 +81,20 @@ def load(kind: str, role: str, path: str) -> Any:
             return slicer.util.loadVolume(path)
         if kind == "points":
             return slicer.util.loadMarkups(path)
+        if kind == "model":
+            return slicer.util.loadModel(path)
         return (slicer.util.loadSegmentation if ".seg." in Path(path).name else slicer.util.loadLabelVolume)(path)
     except RuntimeError as error:
-        what = {"image": "an image", "points": "points"}.get(kind, "labels")
+        what = {"image": "an image", "points": "points", "model": "a surface"}.get(kind, "labels")
         raise InputError(f"The {role.replace('_', ' ')} file '{path}' cannot be read as {what}.") from error
+
+
+def _load_surface(role: str, path: str) -> Any:
+    """A model, or markups, named like the file."""
+    kind = "points" if path.lower().endswith((".mrk.json", ".json", ".fcsv")) else "model"
+    node = load(kind, role, path)
+    node.SetName(Path(path).name.partition(".")[0])
+    return node
 
 
 def save_nodes(nodes: Mapping[str, Any], folder: Path) -> dict[str, str]:

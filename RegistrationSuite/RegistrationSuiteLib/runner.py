@@ -23,9 +23,9 @@ class JobRunner:
         self.made: list[Any] = []
         """Every node that the last result added to the scene."""
         self.fixed: Any = None
-        """The fixed image of the last result."""
+        """What said where the fixed side of the last result lies, such as its image."""
         self.moving: Any = None
-        """Its moving image."""
+        """The same of its moving side."""
 
     @property
     def running(self) -> bool:
@@ -80,7 +80,7 @@ class JobRunner:
             try:
                 with new_nodes() as self.made:
                     self.nodes = request.add(message.registration)
-                self.fixed, self.moving = request.inputs["fixed"], request.inputs["moving"]
+                self.fixed, self.moving = request.anchor("fixed"), request.anchor("moving")
             except InputError as error:
                 return Message("failed", text=str(error))
         return message

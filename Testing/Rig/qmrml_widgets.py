@@ -229,6 +229,43 @@ class qMRMLNodeComboBox(QWidget):
     del _value, _flag, _text
 
 
+class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
+    """A chooser of several nodes, with a box to tick for each."""
+
+    _simulates = "qMRMLCheckableNodeComboBox"
+    checkedNodesChanged = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        self._checked: list[str] = []
+        super().__init__(parent)
+
+    def checkedNodes(self) -> list[Any]:
+        return [self._scene.GetNodeByID(each) for each in self._ids if each in self._checked]
+
+    def check(self, node: Any) -> None:
+        if node.GetID() in self._ids and node.GetID() not in self._checked:
+            self._checked.append(node.GetID())
+            self._tell()
+
+    def uncheck(self, node: Any) -> None:
+        if node.GetID() in self._checked:
+            self._checked.remove(node.GetID())
+            self._tell()
+
+    def _tell(self) -> None:
+        self._box.setEditable(True)
+        self._box.lineEdit().text = ", ".join(node.GetName() for node in self.checkedNodes())
+        self.checkedNodesChanged.emit()
+
+    def _fill(self) -> None:
+        super()._fill()
+        gone = [each for each in self._checked if each not in self._ids]
+        for each in gone:
+            self._checked.remove(each)
+        if gone:
+            self._tell()
+
+
 class qMRMLUtils:
     """Helpers of the qMRML library."""
 
@@ -245,5 +282,5 @@ class qMRMLUtils:
         return True
 
 
-for _widget in (qMRMLWidget, qMRMLNodeComboBox):
+for _widget in (qMRMLWidget, qMRMLNodeComboBox, qMRMLCheckableNodeComboBox):
     pythonqt.QUiLoader.stand_ins[_widget.__name__] = _widget

@@ -153,7 +153,7 @@ def start() -> standalone.Session:
         sys.modules["slicer.ScriptedLoadableModule"] = scripted_module
         slicer.ScriptedLoadableModule = scripted_module
         slicer.qSlicerScriptedLoadableModuleWidget = qSlicerScriptedLoadableModuleWidget
-        for name in ("qMRMLWidget", "qMRMLNodeComboBox", "qMRMLUtils"):
+        for name in ("qMRMLWidget", "qMRMLNodeComboBox", "qMRMLCheckableNodeComboBox", "qMRMLUtils"):
             setattr(slicer, name, getattr(qmrml_widgets, name))
     return session
 

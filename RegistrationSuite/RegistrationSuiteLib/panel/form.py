@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import qt
 from regsuite import catalog
 from regsuite.catalog import Input, Method, Output, Preset
 
-from RegistrationSuiteLib.panel.fields import (
-    OUTPUT_TYPES,
-    InputField,
-    OutputField,
-    ParameterField,
-    parameter_field,
-    row_title,
-    tooltip,
-    value_text,
-)
+from RegistrationSuiteLib.panel.fields import ParameterField, parameter_field, row_title, tooltip, value_text
+from RegistrationSuiteLib.panel.nodes import OUTPUT_TYPES, InputField, OutputField, SurfacesField, input_field
+from RegistrationSuiteLib.panel.tables import TableField
+from RegistrationSuiteLib.scene.organs import organ_names
 
 CUSTOM = "Custom"
 
@@ -32,7 +26,9 @@ class ParameterForms:
     def __init__(self, method: Method, changed: Callable[[], None]) -> None:
         self.method = method
         self.preset = next(iter(method.presets), None)
-        self.fields: list[ParameterField] = [parameter_field(each, changed) for each in method.parameters]
+        self.fields: list[ParameterField] = [
+            (TableField if each.type == "table" else parameter_field)(each, changed) for each in method.parameters
+        ]
         self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
         self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
 
@@ -42,12 +38,22 @@ class ParameterForms:
         for each in fields:
             label = qt.QLabel(row_title(each.parameter))
             label.toolTip = each.widget.toolTip
-            form.addRow(label, each.widget)
+            if isinstance(each, TableField):  # over the whole width
+                form.addRow(label)
+                form.addRow(each.widget)
+            else:
+                form.addRow(label, each.widget)
         return widget
 
     def show(self, visible: bool) -> None:
         self.basic.visible = visible
         self.advanced.visible = visible
+
+    def set_organs(self, names: Sequence[str]) -> None:
+        """Fills tables with a row an organ."""
+        for each in self.fields:
+            if isinstance(each, TableField):
+                each.set_rows(names)
 
     def texts(self) -> dict[str, str]:
         """What the widgets hold, by parameter name."""
@@ -85,7 +91,7 @@ class MethodForm:
         self._setting = False
         self.methods = [catalog.method(name) for name in method_names]
         self.parameters = {each.name: ParameterForms(each, self.onParameter) for each in self.methods}
-        self.inputs = {each.role: InputField(each, changed) for each in _declared_inputs(self.methods)}
+        self.inputs = {each.role: input_field(each, self.onInput) for each in _declared_inputs(self.methods)}
         self.outputs = {each.name: OutputField(each, changed) for each in _declared_outputs(self.methods)}
         self._input_labels = self._rows(ui.inputsFrame, self.inputs)
         self._output_labels = self._rows(ui.outputsFrame, self.outputs)
@@ -141,7 +147,7 @@ class MethodForm:
     def seed(self) -> int:
         return int(self._ui.seedSpinBox.value)
 
-    def shown_inputs(self) -> dict[str, InputField]:
+    def shown_inputs(self) -> dict[str, InputField | SurfacesField]:
         """The input fields of the chosen method, by role."""
         return {each.role: self.inputs[each.role] for each in self.method.inputs}
 
@@ -151,8 +157,21 @@ class MethodForm:
 
     def missing_input(self) -> str:
         """The title of the first required input without a node; empty when all are there."""
-        empty = (item.title for item in self.method.inputs if item.required and not self.inputs[item.role].node)
-        return next(empty, "")
+        empty = [item.title for item in self.method.inputs if item.required and not self.inputs[item.role].node]
+        return next(iter(empty), "") or self._missing_side()
+
+    def _missing_side(self) -> str:
+        """What could tell where a side lies of which nothing was chosen; empty where both sides are there."""
+        for side in ("fixed", "moving"):
+            items = [item for item in self.method.inputs if item.role.startswith(side)]
+            if not any(self.inputs[item.role].node for item in items):
+                return items[0].title
+        return ""
+
+    def show_organs(self) -> None:
+        """Offers the organs that both sides have to the tables of the parameters."""
+        names = organ_names({role: field.node for role, field in self.shown_inputs().items()})
+        self.forms.set_organs(names)
 
     # --- showing ---
 
@@ -196,6 +215,7 @@ class MethodForm:
         _show_rows(self._input_labels, self.inputs, self.shown_inputs())
         _show_rows(self._output_labels, self.outputs, self.shown_outputs())
         self.show_preset()
+        self.show_organs()
 
     # --- the user ---
 
@@ -203,6 +223,10 @@ class MethodForm:
         if not self._setting:
             self._show_method()
             self._changed()
+
+    def onInput(self) -> None:
+        self.show_organs()
+        self._changed()
 
     def onParameter(self) -> None:
         self.show_preset()

@@ -42,7 +42,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.form = MethodForm(self.ui, method_names, self.onChanged)
         self.live = LiveView(self.ui)
-        self.results = ResultsView(self.ui, self.state)
+        self.results = ResultsView(self.ui, self.state, self.form.methods)
         self.timer = qt.QTimer()
         self.timer.interval = POLL_MS
         self.timer.connect("timeout()", self.onPoll)
@@ -81,7 +81,9 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         form.set_method(state.text("method", form.methods[0].name))
         form.set_machine(state.text("device", "auto"), int(state.text("seed", "0")))
         for role, field in form.inputs.items():
-            field.set(state.reference(f"input.{role}"), state.text(f"segment.{role}"))
+            several = field.declared.kind == "surfaces"
+            kept = state.references(f"input.{role}") if several else state.reference(f"input.{role}")
+            field.set(kept, state.text(f"segment.{role}"))
         for name, output in form.outputs.items():
             output.set(state.reference(f"output.{name}"))
         for method in form.methods:
@@ -89,6 +91,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             forms.choose(state.text(f"{method.name}.preset"))
             forms.set_texts({each.name: state.text(f"{method.name}.{each.name}") for each in method.parameters})
         form.show_preset()
+        form.show_organs()
         self.results.refresh()
         self.refresh_apply()
 
@@ -99,7 +102,10 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         state.set_text("device", form.device)
         state.set_text("seed", str(form.seed))
         for role, field in form.inputs.items():
-            state.set_reference(f"input.{role}", field.node)
+            if field.declared.kind == "surfaces":
+                state.set_references(f"input.{role}", field.node or ())
+            else:
+                state.set_reference(f"input.{role}", field.node)
             state.set_text(f"segment.{role}", field.segment)
         for name, output in form.outputs.items():
             state.set_reference(f"output.{name}", output.node)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import qt
 import slicer.util
 from regsuite import wording
+from regsuite.catalog import Method
 
 from RegistrationSuiteLib import display, results
 from RegistrationSuiteLib.panel.fields import tooltip
@@ -23,6 +26,9 @@ NEEDS = {
     "showJacobianButton": "jacobian",
     "showIntensityButton": "intensity_added",
     "showLabelsButton": "warped_labels",
+    "showBeforeButton": "organs_before",
+    "showAfterButton": "organs_after",
+    "showErrorButton": "organs_after",
     "showEnergyButton": "energy_chart",
     "showSpendingButton": "spending_chart",
 }
@@ -35,11 +41,20 @@ MAPS = {
 """Buttons that put a map over the fixed image, the output it shows, and how."""
 
 
+ORGANS = {
+    "showBeforeButton": ("organs_before", display.show_organs),
+    "showAfterButton": ("organs_after", display.show_organs),
+    "showErrorButton": ("organs_after", display.show_point_error),
+}
+"""Buttons that show organs in 3D, which of them, and how."""
+
+
 class ResultsView:
     """Shows the results that the state refers to; after a scene was opened again as well as after a run."""
 
-    def __init__(self, ui: Any, state: PanelState) -> None:
+    def __init__(self, ui: Any, state: PanelState, methods: Iterable[Method]) -> None:
         self._ui = ui
+        self._leave_out(methods)
         self._state = state
         self._setting = False
         self._evolving = False
@@ -47,6 +62,15 @@ class ResultsView:
         self._timer.interval = FRAME_MS
         self._timer.connect("timeout()", self.onNextFrame)
         self._connect()
+
+    def _leave_out(self, methods: Iterable[Method]) -> None:
+        """Hides what shows outputs that none of the panel's methods gives, and calls the plot what it plots."""
+        declared = {item.name: item for method in methods for item in method.outputs}
+        for name, output in NEEDS.items():
+            getattr(self._ui, name).visible = output.removesuffix("_chart") in declared
+        if "energy" in declared:
+            self._ui.showEnergyButton.text = f"{declared['energy'].title} plot"
+            self._ui.showEnergyButton.toolTip = tooltip(declared["energy"].help)
 
     def _connect(self) -> None:
         ui = self._ui
@@ -60,6 +84,8 @@ class ResultsView:
         ui.showIntensityButton.connect("toggled(bool)", self.onIntensity)
         ui.showLabelsButton.connect("toggled(bool)", self.onLabels)
         ui.showMovingButton.connect("toggled(bool)", self.onMoving)
+        for name in ORGANS:
+            getattr(ui, name).connect("toggled(bool)", partial(self._show_organs, name))
         ui.playButton.connect("toggled(bool)", self.onPlay)
         ui.fadeSlider.connect("valueChanged(double)", self.onFade)
         ui.evolutionSlider.connect("valueChanged(double)", self.onFrame)
@@ -85,13 +111,14 @@ class ResultsView:
         self.refresh()
         if "warped" in self.nodes:
             self.onOverlay()
-        self._ui.showLabelsButton.checked = "warped_labels" in self.nodes
+        self._ui.showLabelsButton.checked = "warped_labels" in self.nodes and "organs_after" not in self.nodes
+        self._ui.showAfterButton.checked = "organs_after" in self.nodes
 
     def refresh(self) -> None:
         """Tells what to know, and offers what there is to show; nothing is shown or hidden in the views."""
         nodes, there = self.nodes, self.fixed is not None
         self._tell(nodes)
-        self._put_up("showGridButton", "showLabelsButton", "showMovingButton", *MAPS)
+        self._put_up("showGridButton", "showLabelsButton", "showMovingButton", *MAPS, *ORGANS)
         self._stop_player()
         self._setting = True
         for name, output in NEEDS.items():
@@ -165,6 +192,22 @@ class ResultsView:
                 self.onOverlay()
             with self._state.showing():
                 display.show_labels(self.nodes["warped_labels"], visible)
+
+    def _show_organs(self, button: str, visible: bool) -> None:
+        """One of the three at a time; where none is wanted any more, none is shown."""
+        if self._setting:
+            return
+        self._put_up(*(name for name in ORGANS if name != button))
+        nodes = self.nodes
+        output, show = ORGANS[button]
+        others = [nodes[name] for name in ("organs_before", "organs_after") if name in nodes and name != output]
+        with self._state.showing():
+            for node in others:
+                node.GetDisplayNode().SetVisibility(False)
+            if visible:
+                show(nodes[output], nodes["organs_target"])
+            else:
+                display.show_organs(nodes[output], nodes["organs_target"], visible=False)
 
     def onMoving(self, visible: bool) -> None:
         if self._setting:

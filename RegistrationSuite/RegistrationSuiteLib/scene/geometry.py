@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import slicer
 import slicer.util
 import vtk
 from regsuite.errors import InputError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from regsuite.spatial import Grid
 
 PARALLEL_DEGREES = 0.1
+_ACROSS = 100
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,58 @@ def _frame(normal: np.ndarray) -> np.ndarray:
 
 
 def grid_of(node: Any) -> Grid:
-    """The 3D grid of a volume node's voxels in world coordinates. InputError where it has none."""
+    """The 3D grid of a volume node's voxels in world coordinates; of a segmentation the one it was drawn on, of a model
+    or markups one around them. InputError where there is nothing."""
+    if node.IsA("vtkMRMLSegmentationNode"):
+        return _grid_of_segmentation(node)
+    if not node.IsA("vtkMRMLVolumeNode"):
+        return _grid_around(node)
     matrix = vtk.vtkMatrix4x4()
     node.GetIJKToRASMatrix(matrix)
     image = node.GetImageData()
     if image is None or image.GetNumberOfPoints() == 0:
         raise InputError(f"'{node.GetName()}' has no voxels: load or compute it first.")
     return grid_in_world(node, image.GetDimensions(), slicer.util.arrayFromVTKMatrix(matrix))
+
+
+def _grid_of_segmentation(node: Any) -> Grid:
+    """Of the volume it refers to, else as it is kept in the segmentation, else around its segments."""
+    volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    if volume is not None:
+        return grid_of(volume)
+    segmentation, converter = node.GetSegmentation(), slicer.vtkSegmentationConverter
+    text = segmentation.GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
+    if not text and segmentation.ContainsRepresentation(converter.GetSegmentationBinaryLabelmapRepresentationName()):
+        text = segmentation.DetermineCommonLabelmapGeometry(segmentation.EXTENT_UNION_OF_SEGMENTS_PADDED)
+    image = slicer.vtkOrientedImageData()
+    if not text or not converter.DeserializeImageGeometry(text, image, False) or min(image.GetDimensions()) < 1:
+        return _grid_around(node)
+    return grid_of_oriented_image(node, image)
+
+
+def grid_of_oriented_image(node: Any, image: Any) -> Grid:
+    """The grid of a vtkOrientedImageData, whose first voxel is at the lower end of its extent."""
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    ijk_to_ras = slicer.util.arrayFromVTKMatrix(matrix)
+    ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ np.asarray(image.GetExtent()[::2], dtype=np.float64)
+    return grid_in_world(node, image.GetDimensions(), ijk_to_ras)
+
+
+def _grid_around(node: Any) -> Grid:
+    """An axis-aligned grid of a hundred voxels along the longest side of all that the node shows."""
+    from regsuite.spatial import Grid
+
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    if not (high >= low).all() or not np.isfinite(bounds).all():
+        raise InputError(f"'{node.GetName()}' is empty: choose another, or draw something in it.")
+    voxel = max(float((high - low).max()) / _ACROSS, 1e-3)
+    affine = np.eye(4)
+    affine[:3, :3] = np.fliplr(np.eye(3)) * voxel
+    affine[:3, 3] = low - voxel
+    return Grid.from_affine((((high - low) / voxel).astype(int) + 3)[::-1], affine)
 
 
 def grid_in_world(node: Any, dimensions: tuple[int, ...], ijk_to_ras: np.ndarray) -> Grid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import slicer
 import slicer.util
 import vtk
 from regsuite.errors import InputError
+from regsuite.terminology import TAG, term_of
 from vtk.util import numpy_support
 
-from RegistrationSuiteLib.scene.geometry import Plane, grid_in_world, grid_of, plane_of
+from RegistrationSuiteLib.scene.geometry import Plane, grid_of, grid_of_oriented_image, plane_of
 from RegistrationSuiteLib.scene.volumes import fill_volume, ijk_to_ras, new_node, require_scalar_volume
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Segment:
     colour: Colour
     mask: np.ndarray
     start: tuple[int, ...] = (0, 0, 0)
+    term: str = ""
 
     @property
     def voxel_count(self) -> int:
@@ -57,7 +59,7 @@ def labels_from_node(
 ) -> LabelImage:
     """Labels with their names and colours, from a label volume or a segmentation node.
 
-    reference: the volume node on whose grid a segmentation is taken; without it, the volume it was drawn on.
+    reference: the volume node on whose grid a segmentation is taken; without it, the grid it was drawn on.
     fixed: the fixed volume node, whose 2D frame counts for slices.
     segments: IDs of the segments that count, all without it.
     like: labels whose values are to be used for segments of the same name, so that both can be compared.
@@ -108,17 +110,20 @@ def _from_colour_table(node: Any, values: np.ndarray) -> tuple[dict[int, str], d
 def _labels_from_segmentation(
     node: Any, reference: Any, fixed: Any, segments: Sequence[str] | None, like: LabelImage | None
 ) -> LabelImage:
-    reference = reference or node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-    if reference is None:
-        raise InputError(f"'{node.GetName()}' needs a volume to take its voxels from: choose one.")
+    reference = reference or node
     grid = grid_of(reference)
     found = list(segments_on_grid(node, grid, segments, like))
     array = np.zeros(grid.shape, dtype=np.int32)
     for segment in sorted(found, key=lambda segment: -segment.voxel_count):
         segment.box_of(array)[segment.mask] = segment.value
-    names = {segment.value: segment.name for segment in found}
-    colours = {segment.value: segment.colour for segment in found}
-    return _flat_labels(array, grid, plane_of(reference, fixed), names, colours)
+    labels = _flat_labels(
+        array,
+        grid,
+        plane_of(reference, fixed),
+        {segment.value: segment.name for segment in found},
+        {segment.value: segment.colour for segment in found},
+    )
+    return replace(labels, terms={segment.value: segment.term for segment in found if segment.term})
 
 
 def segments_on_grid(
@@ -134,7 +139,13 @@ def segments_on_grid(
     for each, value in zip(ids, values, strict=True):
         segment = segmentation.GetSegment(each)
         mask, start = layers.mask_on(grid, each)
-        yield Segment(value, segment.GetName(), tuple(segment.GetColor()), mask, start)
+        yield Segment(value, segment.GetName(), tuple(segment.GetColor()), mask, start, segment_term(segment))
+
+
+def segment_term(segment: Any) -> str:
+    """What a segment is in Slicer's terminology; empty where nobody said."""
+    entry = vtk.reference("")
+    return term_of(str(entry)) if segment.GetTag(TAG, entry) else ""
 
 
 def overlapping(node: Any, grid: Grid) -> bool:
@@ -185,7 +196,7 @@ class _Layers:
         box = self._box(image, value)
         if box is None:
             return np.zeros((0, 0, 0), dtype=bool), (0, 0, 0)
-        whole = _grid_of_oriented_image(self._node, image)
+        whole = grid_of_oriented_image(self._node, image)
         part = whole.cropped([side.start for side in box], [side.stop - side.start for side in box])
         mask = _array_of(image)[box] == value
         start = grid.to_index(np.asarray(part.origin))
@@ -234,15 +245,6 @@ def _resampled(mask: np.ndarray, part: Grid, grid: Grid) -> tuple[np.ndarray, tu
         return np.zeros((0, 0, 0), dtype=bool), start
     moved = warp_labels(LabelImage.from_array(mask, part), identity(3), grid.cropped(low, high - low))
     return moved.array() != 0, start
-
-
-def _grid_of_oriented_image(node: Any, image: Any) -> Grid:
-    """The grid of a vtkOrientedImageData, whose first voxel is at the lower end of its extent."""
-    matrix = vtk.vtkMatrix4x4()
-    image.GetImageToWorldMatrix(matrix)
-    ijk_to_ras = slicer.util.arrayFromVTKMatrix(matrix)
-    ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ np.asarray(image.GetExtent()[::2], dtype=np.float64)
-    return grid_in_world(node, image.GetDimensions(), ijk_to_ras)
 
 
 def _same_lattice(part: Grid, whole: Grid, start: np.ndarray) -> bool:

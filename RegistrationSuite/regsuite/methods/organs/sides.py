@@ -14,6 +14,7 @@ from regsuite.errors import InputError
 from regsuite.spatial import Grid, LabelImage, Surface, Surfaces
 from regsuite.spatial.meshes import region_of, spread_points, surface_of
 from regsuite.spatial.surfaces import surface_points
+from regsuite.terminology import pairs
 
 _ACROSS = 100
 """Voxels along the longest side of a grid that is made for surfaces."""
@@ -114,34 +115,19 @@ def _on(labels: LabelImage, grid: Grid) -> np.ndarray:
 
 
 def matched(moving: Organs, fixed: Organs) -> Organs:
-    """The moving organs with the labels of the fixed ones of the same term or name, and others new.
-
-    A term counts where one organ alone of either side has it; names count where both sides' organs have names.
-    """
-    if not any(value in fixed.labels.names for value in fixed.labels.values()) or not any(
-        value in moving.labels.names for value in moving.labels.values()
-    ):
+    """The moving organs with the labels of the fixed ones that they are, and others new; as they are where one side's
+    organs, of which it has several, have no names."""
+    named = [any(value in each.labels.names for value in each.labels.values()) for each in (moving, fixed)]
+    if not all(named) and max(len(each.labels.values()) for each in (moving, fixed)) > 1:
         return moving
-    by_term, by_name = _by_term(fixed), {_key(fixed.name_of(value)): value for value in fixed.labels.values()}
-    terms = {value: key for key, value in _by_term(moving).items()}
+    same = pairs(_described(moving), _described(fixed))
     free = itertools.count(1 + max(*fixed.labels.values(), *fixed.labels.names, *moving.labels.values()))
-    found: dict[int, int | None] = {old: by_term.get(terms.get(old, "")) for old in moving.labels.values()}
-    for old in moving.labels.values():
-        named = by_name.get(_key(moving.name_of(old)))
-        if found[old] is None and named not in found.values():
-            found[old] = named
-    return _renumbered(moving, {old: value or next(free) for old, value in found.items()})
+    return _renumbered(moving, {old: same.get(old) or next(free) for old in moving.labels.values()})
 
 
-def _by_term(organs: Organs) -> dict[str, int]:
-    """Labels by the terms that one organ alone has."""
-    terms = {value: organs.labels.terms[value] for value in organs.labels.values() if organs.labels.terms.get(value)}
-    counts = list(terms.values())
-    return {term: value for value, term in terms.items() if counts.count(term) == 1}
-
-
-def _key(name: str) -> str:
-    return name.strip().lower()
+def _described(organs: Organs) -> dict[int, tuple[str, str]]:
+    labels = organs.labels
+    return {value: (labels.name_of(value), labels.terms.get(value, "")) for value in labels.values()}
 
 
 def _renumbered(organs: Organs, new: Mapping[int, int]) -> Organs:
