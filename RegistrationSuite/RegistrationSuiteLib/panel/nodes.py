@@ -152,7 +152,7 @@ class SurfacesField:
     @property
     def node(self) -> Any:
         """The nodes that are ticked; None where none is."""
-        return list(self.selector.checkedNodes()) or None
+        return [node for node in self.selector.checkedNodes() if node is not None] or None  # while a scene closes
 
     def set(self, nodes: Sequence[Any] | None, _segment: str = "") -> None:
         """Shows a choice without telling anyone."""

@@ -34,6 +34,9 @@ NEEDS = {
 }
 """The output without which a widget is disabled."""
 
+COMMON = ("warped", "transform", "jacobian", "warped_labels", "energy_chart")
+"""Outputs whose widgets every panel has."""
+
 MAPS = {
     "showJacobianButton": ("jacobian", display.show_jacobian),
     "showIntensityButton": ("intensity_added", display.show_intensity_added),
@@ -67,7 +70,7 @@ class ResultsView:
         """Hides what shows outputs that none of the panel's methods gives, and calls the plot what it plots."""
         declared = {item.name: item for method in methods for item in method.outputs}
         for name, output in NEEDS.items():
-            getattr(self._ui, name).visible = output.removesuffix("_chart") in declared
+            getattr(self._ui, name).visible = output in COMMON or output.removesuffix("_chart") in declared
         if "energy" in declared:
             self._ui.showEnergyButton.text = f"{declared['energy'].title} plot"
             self._ui.showEnergyButton.toolTip = tooltip(declared["energy"].help)

@@ -14,7 +14,7 @@ from regsuite.couplings import nearest_coherence
 
 from RegistrationSuiteLib.panel.fields import ParameterField, describe, number_text, tooltip
 
-ROW_PIXELS = 24
+ROW_PIXELS = 26
 MOST_ROWS = 7
 """That are seen at once."""
 
@@ -83,8 +83,8 @@ class TableField(ParameterField):
             for index, (column, _) in enumerate(columns):
                 self.table.setItem(place, index, self._item(row, column))
         self.table.resizeColumnsToContents()
-        height = ROW_PIXELS * (min(len(self._rows), MOST_ROWS) + 2)
-        self.table.setFixedHeight(height)
+        self.table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
+        self.table.setFixedHeight(ROW_PIXELS * (min(len(self._rows), MOST_ROWS) + 2))
         self.table.visible, self.hint.visible = bool(self._rows), not self._rows
         if self.parameter.matrix == "coherence":
             self.mend.visible = len(self._rows) > 1

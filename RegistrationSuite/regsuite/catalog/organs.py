@@ -154,6 +154,7 @@ class MoBcpdParameters(BcpdParameters):
         "directions are the same.",
         minimum=0.0,
         maximum=1.0,
+        advanced=True,
         matrix="coherence",
     )
     transition_matrix: tuple[tuple[str, str, float], ...] = parameter(
@@ -163,6 +164,7 @@ class MoBcpdParameters(BcpdParameters):
         "mistake. The organ itself gets the rest.",
         minimum=0.0,
         maximum=1.0,
+        advanced=True,
         matrix="transition",
     )
 

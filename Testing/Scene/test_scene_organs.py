@@ -1,0 +1,215 @@
+"""Organs as models, markups and segmentations without an image, and how they are seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import slicer
+import slicer.util
+import vtk
+from RegistrationSuiteLib import display, run_headless, samples, scene, views
+from RegistrationSuiteLib.logic import MethodLogic
+from RegistrationSuiteLib.scene.geometry import grid_of
+from RegistrationSuiteLib.scene.organs import organ_names
+from RegistrationSuiteLib.scene.surfaces import names_of
+from RegistrationSuiteLib.scene.volumes import new_node
+from regsuite.errors import InputError
+
+pytestmark = pytest.mark.usefixtures("session")
+
+QUICK = {"points": 120, "device": "cpu"}
+
+
+def ball(name: str, centre: tuple[float, float, float], radius: float = 20.0) -> Any:
+    """A model of a ball."""
+    source = vtk.vtkSphereSource()
+    source.SetCenter(centre)
+    source.SetRadius(radius)
+    source.SetThetaResolution(24)
+    source.SetPhiResolution(24)
+    source.Update()
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name)
+    node.SetAndObserveMesh(source.GetOutput())
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def under(node: Any, matrix: np.ndarray) -> None:
+    """Puts a node under a linear transform."""
+    transform = new_node("vtkMRMLLinearTransformNode", "parent")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+SHIFTED = np.array([[0.0, -1, 0, 100], [1, 0, 0, -30], [0, 0, 1, 7], [0, 0, 0, 1]])
+
+
+def segmentation(name: str, **segments: tuple[float, float, float]) -> Any:
+    """Balls as segments, drawn as surfaces, with no volume anywhere."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    for title, centre in segments.items():
+        model = ball(title, centre)
+        node.GetSegmentation().SetSourceRepresentationName(
+            slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+        )
+        node.AddSegmentFromClosedSurfaceRepresentation(model.GetPolyData(), title, (0.8, 0.3, 0.2))
+        slicer.mrmlScene.RemoveNode(model)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+class TestSurfaces:
+    def test_models_are_where_their_transforms_put_them(self) -> None:
+        node = ball("Liver", (10, 20, 30))
+        under(node, SHIFTED)
+        surfaces = scene.surfaces_from_nodes([node])
+        middle = surfaces.parts[0].points.numpy().mean(axis=0)
+        assert middle == pytest.approx((SHIFTED @ (10, 20, 30, 1))[:3], abs=0.5)
+        assert surfaces.parts[0].closed
+        assert surfaces.parts[0].name == "Liver"
+
+    def test_markups_are_points_without_triangles(self) -> None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Airways")
+        for place in range(4):
+            node.AddControlPoint(vtk.vtkVector3d(place, 2, 3))
+        part = scene.surfaces_from_nodes([node]).parts[0]
+        assert part.points.tolist() == [[place, 2, 3] for place in range(4)]
+        assert len(part.triangles) == 0
+
+    def test_a_number_that_slicer_gave_is_no_part_of_a_name(self) -> None:
+        """A second Liver becomes Liver_1; a vertebra L_2 keeps its name where there is no L."""
+        nodes = [ball(name, (0, 0, 0)) for name in ("Liver", "Liver_1", "L_2")]
+        assert names_of(nodes) == ["Liver", "Liver", "L_2"]
+
+    def test_what_holds_no_surface(self) -> None:
+        empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Nothing")
+        with pytest.raises(InputError, match="'Nothing' has no points"):
+            scene.surfaces_from_nodes([empty])
+        solid = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Tetrahedra")
+        mesh = vtk.vtkUnstructuredGrid()
+        mesh.SetPoints(ball("Ball", (0, 0, 0)).GetPolyData().GetPoints())
+        solid.SetAndObserveMesh(mesh)
+        with pytest.raises(InputError, match="'Tetrahedra' is a volume mesh"):
+            scene.surfaces_from_nodes([solid])
+
+    def test_a_model_keeps_its_values_and_is_hidden_at_first(self) -> None:
+        import torch
+        from regsuite.spatial import Surface
+
+        points = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=torch.float64)
+        values = {"distance, mm": torch.tensor([1.0, 2.0, 3.0]), "organ": torch.tensor([[1.0, 0.5, 0.0]] * 3)}
+        node = scene.model_from_surface(Surface(points, torch.tensor([[0, 1, 2]]), values=values), "Made")
+        assert slicer.util.arrayFromModelPoints(node).tolist() == points.tolist()
+        assert slicer.util.arrayFromModelPointData(node, "distance, mm").tolist() == [1, 2, 3]
+        assert slicer.util.arrayFromModelPointData(node, "organ").tolist() == [[255, 128, 0]] * 3
+        assert not node.GetDisplayNode().GetVisibility()
+
+
+class TestWithoutAnImage:
+    def test_a_segmentation_has_the_grid_it_was_drawn_on(self) -> None:
+        nodes = samples.abdomen_3d()
+        whole = grid_of(nodes["fixed"])
+        slicer.mrmlScene.RemoveNode(nodes["fixed"])
+        assert grid_of(nodes["fixed_labels"]).same_as(whole)
+        assert scene.labels_from_node(nodes["fixed_labels"]).grid.same_as(whole)
+
+    def test_surfaces_alone_get_a_grid_around_them(self) -> None:
+        node = segmentation("Drawn", Liver=(10.0, 20.0, 30.0))
+        labels = scene.labels_from_node(node)
+        voxels = np.argwhere(labels.array() > 0)
+        assert labels.grid.to_world(voxels).mean(axis=0) == pytest.approx((10, 20, 30), abs=0.5)
+        assert len(voxels) * labels.grid.voxel_volume == pytest.approx(4 / 3 * np.pi * 20**3, rel=0.05)
+
+    def test_an_empty_segmentation(self) -> None:
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Empty")
+        with pytest.raises(InputError, match="'Empty' is empty"):
+            scene.labels_from_node(node)
+
+    def test_models_meet_models(self) -> None:
+        """The transform, put on the moving models, takes them to the fixed ones; nothing of an image is made."""
+        fixed = [ball("Liver", (0, 0, 0), 25.0), ball("Spleen", (80, 0, 0), 15.0)]
+        moving = [ball("Liver", (10, 6, 0), 22.0), ball("Spleen", (80, -12, 9), 16.0)]
+        nodes = MethodLogic(("mo-bcpd",)).register(fixed_surfaces=fixed, moving_surfaces=moving, **QUICK)
+        assert "warped" not in nodes
+        for model, centre, radius in ((moving[0], (0, 0, 0), 25), (moving[1], (80, 0, 0), 15)):
+            model.SetAndObserveTransformNodeID(nodes["transform"].GetID())
+            moved = scene.surfaces_from_nodes([model]).parts[0].points.numpy()
+            assert np.abs(np.linalg.norm(moved - centre, axis=1) - radius).mean() < 1.0
+        assert slicer.util.arrayFromModelPointData(nodes["organs_after"], "distance, mm").mean() < 1.0
+        assert slicer.util.arrayFromModelPointData(nodes["organs_before"], "distance, mm").mean() > 4.0
+
+    def test_a_side_with_nothing(self) -> None:
+        with pytest.raises(InputError, match="nothing on the moving side: choose one of moving organs"):
+            MethodLogic(("mo-bcpd",)).register(fixed_surfaces=[ball("Liver", (0, 0, 0))])
+
+    def test_headless(self, tmp_path: Path) -> None:
+        """Models in files become a scene, a transform and models with their distances in files."""
+        for side, place in (("fixed", 0.0), ("moving", 12.0)):
+            (tmp_path / side).mkdir()
+            for name, x in (("Liver", 0.0), ("Spleen", 70.0)):
+                slicer.util.saveNode(ball(name, (x, place, 0)), str(tmp_path / side / f"{name}.vtp"))
+        slicer.mrmlScene.Clear(0)
+        files = {
+            side: [str(tmp_path / side / f"{name}.vtp") for name in ("Liver", "Spleen")] for side in ("fixed", "moving")
+        }
+        words = ["mo-bcpd", "--fixed-surfaces", *files["fixed"], "--moving-surfaces", *files["moving"]]
+        settings = ["--set", "points=100", "--device", "cpu", "--out", str(tmp_path / "out")]
+        assert run_headless.main([*words, *settings]) == 0
+        assert (tmp_path / "out" / "scene.mrb").exists()
+        model = slicer.util.loadModel(str(tmp_path / "out" / "organs_after.vtp"))
+        assert slicer.util.arrayFromModelPointData(model, "distance, mm").mean() < 1.0
+        assert slicer.util.arrayFromModelPoints(model)[:, 1].mean() == pytest.approx(0, abs=1.0)
+
+
+class TestNames:
+    def test_of_segmentations_by_term_and_name(self) -> None:
+        """Leber is the Liver by its code, the spleens by their names; the bladder has no counterpart."""
+        fixed = segmentation("One", Liver=(0.0, 0.0, 0.0), Spleen=(60.0, 0.0, 0.0), Bladder=(0.0, 60.0, 0.0))
+        moving = segmentation("Other", Leber=(0.0, 0.0, 0.0), spleen=(60.0, 0.0, 0.0), Colon=(0.0, 60.0, 0.0))
+        for node, name in ((fixed, "Liver"), (moving, "Leber")):
+            segment = node.GetSegmentation().GetSegment(node.GetSegmentation().GetSegmentIdBySegmentName(name))
+            segment.SetTag("TerminologyEntry", "list~SCT^123037004^Structure~SCT^10200004^Liver~^^~list~^^~^^")
+        assert organ_names({"fixed_labels": fixed, "moving_labels": moving}) == ["Liver", "Spleen"]
+        labels = scene.labels_from_node(moving)
+        assert labels.terms[next(value for value, name in labels.names.items() if name == "Leber")] == "SCT^10200004"
+
+    def test_of_models_beside_segments(self) -> None:
+        sides = {side: segmentation(side, Liver=(0.0, 0.0, 0.0)) for side in ("fixed", "moving")}
+        given: dict[str, Any] = {f"{side}_labels": node for side, node in sides.items()}
+        given |= {f"{side}_surfaces": [ball("Femur", (0, 0, 90))] for side in sides}
+        assert organ_names(given) == ["Liver", "Femur"]
+
+    def test_of_one_side_alone(self) -> None:
+        assert organ_names({"fixed_labels": segmentation("One", Liver=(0.0, 0.0, 0.0))}) == []
+
+
+class TestInSpace:
+    def test_before_after_and_error(self) -> None:
+        """Before, the target lies beside the organ, and after under it; distances are coloured, with a legend."""
+        fixed, moving = [ball("Liver", (0, 0, 0), 25.0)], [ball("Liver", (30, 0, 0), 25.0)]
+        nodes = MethodLogic(("mo-bcpd",)).register(fixed_surfaces=fixed, moving_surfaces=moving, **QUICK)
+        for node in (*fixed, *moving):
+            node.GetDisplayNode().SetVisibility(False)
+        with views.ThreeDView("1", (300, 300)) as view:
+            empty = view.render().astype(int)
+            display.show_organs(nodes["organs_before"], nodes["organs_target"])
+            view.look_from((0.0, 1.0, 0.0))
+            before = view.render().astype(int)
+            display.show_organs(nodes["organs_before"], nodes["organs_target"], visible=False)
+            display.show_organs(nodes["organs_after"], nodes["organs_target"])
+            after = view.render().astype(int)
+            display.show_point_error(nodes["organs_after"], nodes["organs_target"])
+            error = view.render().astype(int)
+            display.show_organs(nodes["organs_after"], nodes["organs_target"], visible=False)
+            gone = view.render().astype(int)
+        drawn = [np.abs(picture - empty).max(axis=2) > 12 for picture in (before, after, error, gone)]
+        shapes = [np.ptp(np.argwhere(each), axis=0) + 1 for each in drawn[:2]]
+        assert shapes[0][1] > 1.4 * shapes[0][0]  # two balls side by side
+        assert shapes[1][1] == pytest.approx(shapes[1][0], rel=0.1)  # one upon the other
+        assert not drawn[3].any()
+        red = [(picture[..., 0] > 90) & (picture[..., 1] < 40) for picture in (after, error)]
+        assert red[1].sum() > 500 > red[0].sum()
+        assert (drawn[2] & ~drawn[1]).sum() > 100  # the legend
