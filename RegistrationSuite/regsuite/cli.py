@@ -171,7 +171,12 @@ def _add_settings(parser: argparse.ArgumentParser, method: Method) -> None:
     names = ", ".join(preset.name for preset in method.presets)
     parser.add_argument("--preset", metavar="NAME", help=f"values for a common case: {names}")
     parser.add_argument(
-        "--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help="values of parameters, see below"
+        "--set",
+        metavar="NAME=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="values of parameters, see below; @FILE reads one from a file",
     )
     parser.add_argument("--seed", type=int, default=0, help="makes a run repeatable (0)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto: a GPU where there is one (auto)")
@@ -231,8 +236,18 @@ def _values(method: Method, preset: str | None, settings: Sequence[str]) -> dict
         name, equals, value = setting.partition("=")
         if not equals:
             raise InputError(f"'--set {setting}' sets nothing: write --set name=value.")
-        values[name] = value
+        values[name] = _from_file(value[1:]) if value.startswith("@") else value
     return values
+
+
+def _from_file(path: str) -> str:
+    """A long value, such as a table, that was written into a file."""
+    from regsuite.io.files import existing_file
+
+    try:
+        return existing_file(path, "file of values").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"The file of values '{path}' cannot be read as text: check it.") from None
 
 
 def say_done(registration: Registration, folder: str) -> None:
