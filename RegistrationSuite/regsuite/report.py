@@ -14,7 +14,7 @@ from typing import Any
 
 from regsuite import catalog, wording
 from regsuite.catalog import Parameter
-from regsuite.pictures import Picture, Subject, all_pictures
+from regsuite.pictures import Picture, Subject, all_pictures, without_images
 from regsuite.registration import Registration, Table
 from regsuite.spatial import Image, LabelImage
 
@@ -61,8 +61,8 @@ pre { white-space: pre-wrap; font-size: .85rem; background: #fff; border: 1px so
 
 def write_report(
     registration: Registration,
-    fixed: Image,
-    moving: Image,
+    fixed: Image | None,
+    moving: Image | None,
     folder: Path | str,
     mask: LabelImage | None = None,
     fixed_labels: LabelImage | None = None,
@@ -71,11 +71,15 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` into ``folder`` and its pictures as PNG files into ``folder/pictures``; needs matplotlib.
 
-    mask, fixed_labels, moving_labels: drawn as outlines where given; pictures: further ones, shown last.
+    fixed, moving: where one is missing, only what needs no image is shown; mask, fixed_labels, moving_labels: drawn as
+    outlines where given; pictures: further ones, shown last.
     Returns the page's path.
     """
-    subject = Subject(registration, fixed, moving, mask, fixed_labels, moving_labels)
-    shown = [*all_pictures(subject), *pictures]
+    if fixed is None or moving is None:
+        shown = [*without_images(registration), *pictures]
+    else:
+        subject = Subject(registration, fixed, moving, mask, fixed_labels, moving_labels)
+        shown = [*all_pictures(subject), *pictures]
     beside = Path(folder) / "pictures"
     beside.mkdir(parents=True, exist_ok=True)
     for picture in shown:

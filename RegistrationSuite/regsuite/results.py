@@ -96,16 +96,16 @@ def write_documents(
 def _write_page(
     registration: Registration, folder: Path, inputs: Mapping[str, Any], pictures: Sequence[Picture]
 ) -> dict[str, str]:
-    """report.html and its pictures, as in the report; nothing where matplotlib or an image of the pair is missing."""
-    if importlib.util.find_spec("matplotlib") is None or not {"fixed", "moving"} <= inputs.keys():
+    """report.html and its pictures, as in the report; nothing where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
         return {}
 
     from regsuite import report  # it needs matplotlib
 
     page = report.write_report(
         registration,
-        inputs["fixed"],
-        inputs["moving"],
+        inputs.get("fixed"),
+        inputs.get("moving"),
         folder,
         mask=inputs.get("mask"),
         fixed_labels=inputs.get("fixed_labels"),

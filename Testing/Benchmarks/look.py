@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from regsuite.pictures.draw import encoded, grey_window
+from regsuite.pictures.draw import grey_window
+from regsuite.pictures.picture import encoded
 from regsuite.pictures.planes import head_box, lesion_centre, planes
 from regsuite.pictures.sheet import LESION_COLOUR, Sheet, draw_image, outline
 from regsuite.spatial import Image

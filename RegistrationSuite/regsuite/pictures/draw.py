@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import numpy as np
 
 from regsuite import catalog
 from regsuite.catalog import Output
+from regsuite.pictures.picture import Picture, encoded
 from regsuite.pictures.planes import Plane, background_level, head_box, lesion_centre, planes, quantiles
 from regsuite.pictures.sheet import (
     FIXED_COLOUR,
@@ -25,14 +25,13 @@ from regsuite.pictures.sheet import (
     outline,
     write_marks,
 )
+from regsuite.pictures.surfaces import organs_picture
 from regsuite.registration import Curve, Registration
 from regsuite.spatial import Image, LabelImage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_DPI = 110
 _SMALL_SHARE = 0.2
 _FRAMES = 7
 _GRID_LINES = 26
@@ -42,16 +41,6 @@ _LEAST_OF_CURVE = 1e-3
 _MOST_NAMES = 5
 _LABEL_COLOURS = (MOVING_COLOUR, FIXED_COLOUR, LESION_COLOUR, "#66d19e", "#c792ea", "#ff9f43")
 _FRACTIONS = {-2: "¼", -1: "½"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The content of a PNG file, with what it is called and how to read it."""
-
-    name: str
-    title: str
-    caption: str
-    png: bytes
 
 
 @dataclass(frozen=True)
@@ -115,8 +104,14 @@ def all_pictures(subject: Subject) -> list[Picture]:
     result, declared = subject.registration, catalog.outputs_of(subject.registration.record)
     drawn = [draw(subject) for draw in (before_after, warped_grid, jacobian_map, intensity_added, evolution)]
     labels = [labels_map(name, each, subject, declared.get(name)) for name, each in result.labels.items()]
-    curves = [curve_plot(name, curve, declared.get(name)) for name, curve in result.curves.items()]
-    return [picture for picture in drawn if picture is not None] + labels + curves
+    return [picture for picture in drawn if picture is not None] + labels + without_images(result)
+
+
+def without_images(registration: Registration) -> list[Picture]:
+    """Every picture that needs no image."""
+    declared, organs = catalog.outputs_of(registration.record), organs_picture(registration)
+    curves = [curve_plot(name, curve, declared.get(name)) for name, curve in registration.curves.items()]
+    return ([organs] if organs is not None else []) + curves
 
 
 def grey_window(image: Image) -> tuple[float, float]:
@@ -377,10 +372,3 @@ def _falls_far(curve: Curve) -> bool:
     """Whether the total would be flat for most of a linear axis."""
     total = np.asarray(curve.values.get("total", [0.0]), dtype=float)
     return bool(total.min() > 0 and total.max() > 4 * total.min())
-
-
-def encoded(figure: Figure) -> bytes:
-    """As a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, facecolor="white")
-    return buffer.getvalue()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from regsuite.pictures.draw import Picture, Subject, encoded
+from regsuite.pictures.draw import Subject
+from regsuite.pictures.picture import Picture, encoded
 from regsuite.pictures.planes import quantiles
 from regsuite.pictures.sheet import Sheet, draw_image, write_marks
 from regsuite.spatial import Image, LabelImage
