@@ -50,11 +50,11 @@ class Run:
 
     def registration(self) -> Registration:
         """The result."""
-        clouds = [self._cloud(labels) for labels in (self.moving_labels, self.fixed_labels)]
+        clouds = [self.cloud(labels) for labels in (self.moving_labels, self.fixed_labels)]
         self._doubt(*clouds)
-        found = self._drift(*clouds)
+        found = self.drifted(*clouds)
         self.progress.step(0.7, "carrying the displacement to the image")
-        forward = self._forward(found)
+        forward = self.forward(found)
         self.progress.step(0.8, "inverting it")
         result = self._registration(forward.inverse(), forward)
         result.curves["energy"] = found.curve
@@ -94,7 +94,8 @@ class Run:
             )
         return values
 
-    def _cloud(self, labels: LabelImage) -> Cloud:
+    def cloud(self, labels: LabelImage) -> Cloud:
+        """Points on the surfaces of one image's organs."""
         parts = [surface_points(labels, value, self.parameters.points) for value in self.values]
         which = "moving" if labels is self.moving_labels else "fixed"
         for value, points in zip(self.values, parts, strict=True):
@@ -127,7 +128,8 @@ class Run:
 
     # --- drift ---
 
-    def _drift(self, moving: Cloud, fixed: Cloud) -> Drift:
+    def drifted(self, moving: Cloud, fixed: Cloud) -> Drift:
+        """One cloud brought to the other."""
         chosen, count = self.parameters, len(self.values) if self.several else 1
         device, dtype = self.context.device, torch.float32
         source, target = (each.to(device, dtype) for each in (moving, fixed))
@@ -153,8 +155,8 @@ class Run:
         wrong = self.several.label_errors if self.several is not None and count > 1 else 0.0
         return (1 - wrong) * eye + wrong / max(count - 1, 1) * (1 - eye)
 
-    def _forward(self, found: Drift) -> Transform:
-        """From moving to fixed points."""
+    def forward(self, found: Drift) -> Transform:
+        """What was found for the points carried to everywhere: from moving to fixed points."""
         voxel = min(self.moving.grid.spacing)
         self.resolution = self.parameters.resolution or max(voxel, 0.1 * self.parameters.range)
         field = field_of(found, self.moving_labels, self.values, self.resolution)
