@@ -8,7 +8,6 @@ BCPD, GMC and OMC have the deviation of 10 mm and the range of 30 mm of the pape
 
 from __future__ import annotations
 
-from functools import partial
 from statistics import fmean
 
 from Benchmarks.common import Figures, Group, Measured, Way
