@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from Benchmarks.common import Group
 from Benchmarks.femurs import Femurs
+from Benchmarks.lungs import Lungs
 from Benchmarks.organ_fields import Fields
 from Benchmarks.organ_pairs import Pairs
 from Benchmarks.organ_patients import Patients
@@ -15,5 +16,5 @@ from Benchmarks.workshop import Workshop
 
 def groups(workshop: Workshop, full: bool) -> list[Group]:
     """What this benchmark measures."""
-    parts = (Femurs, Fields, Patients, Pairs)
+    parts = (Femurs, Fields, Patients, Pairs, Lungs)
     return [group for part in parts for group in part(workshop, full).groups()]

@@ -1,8 +1,8 @@
 """Two persons whose organs or brain structures are known: those registered, and those left out.
 
-Abdomens: organs of a CT to those of an MR slab of 60 mm. The middles of the organs are put together, the CT is cut 30 mm
-above and below the slab, and nothing is scaled, as a slab does not tell of size. Brains lie where their files say, at
-2 mm. Every way has its own presets otherwise, which are made for abdomens.
+Abdomens: organs of a CT to those of an MR slab of 60 mm. The middles of the organs are put together, the CT is cut
+30 mm above and below the slab, and nothing is scaled, as a slab does not tell of size. Brains lie where their files
+say, at 2 mm. Every way has its own presets otherwise, which are made for abdomens.
 """
 
 from __future__ import annotations
