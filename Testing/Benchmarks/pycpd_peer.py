@@ -21,15 +21,16 @@ def interpreter() -> str:
     return given or sys.executable
 
 
-def moved(workshop: Workshop, clouds: str) -> dict[str, Any]:
-    """The file of moved points, with what they cost; clouds: a file of x, y as :func:`deformable` takes them."""
-    return workshop.run("pycpd_peer:deformable", python=interpreter(), clouds=clouds)
+def moved(workshop: Workshop, clouds: str, beta: float) -> dict[str, Any]:
+    """The file of moved points, with what they cost; clouds, beta: as :func:`deformable` takes them."""
+    return workshop.run("pycpd_peer:deformable", python=interpreter(), clouds=clouds, beta=beta)
 
 
-def deformable(clouds: str) -> dict[str, Any]:
+def deformable(clouds: str, beta: float) -> dict[str, Any]:
     """The points y (M, d) of a file taken to x (N, d), both divided by the root mean square radius of x.
 
-    alpha 2, beta .5, 60 iterations; the release on PyPI has no low rank.
+    beta: range of the displacement in that unit (pycpd's own default is 2); alpha 2, 60 iterations; the release on
+    PyPI has no low rank.
     """
     import numpy as np
     import pycpd
@@ -39,7 +40,7 @@ def deformable(clouds: str) -> dict[str, Any]:
     with np.load(clouds) as given:
         x, y = given["x"], given["y"]
     with Cost() as cost:
-        done = pycpd.DeformableRegistration(X=x, Y=y, alpha=2.0, beta=0.5, max_iterations=60, tolerance=1e-5, w=0.0)
+        done = pycpd.DeformableRegistration(X=x, Y=y, alpha=2.0, beta=beta, max_iterations=60, tolerance=1e-5, w=0.0)
         found, _ = done.register()
     file = f"{clouds.removesuffix('.npz')}-pycpd.npy"
     np.save(file, found)
