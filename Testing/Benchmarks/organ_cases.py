@@ -149,8 +149,8 @@ def carried(shape: list[int], spacing: list[float], parameters: Values) -> Value
     folded_fraction: of the field; points_mm: mean distance of the field's values at the drift's points from theirs.
     """
     labels = _within(abdomen(min(spacing)), Grid.regular(shape, spacing))
-    fixed, ways = patient(abdomen(4.0), 0)
     small = abdomen(4.0)
+    fixed, ways = patient(small, 0)
     case = OrganCase(plain(fixed), plain(small), fixed, small, ways)
     run, found, (moving, _) = _found(case, "mo-bcpd", parameters)
     field_of(found, small, run.values, 20.0)  # no first use of a library is measured
@@ -159,7 +159,6 @@ def carried(shape: list[int], spacing: list[float], parameters: Values) -> Value
     gone = (field.points(moving.points) - moving.points - found.belief.v).norm(dim=1)
     return {
         **cost.figures,
-        "voxels": field.grid.voxel_count,
         "shape": list(field.grid.shape),
         "folded_fraction": evaluation.folded_fraction(field, field.grid),
         "points_mm": float(gone.mean()),
