@@ -12,12 +12,10 @@ from regsuite.pictures.draw import encoded
 from Benchmarks.organ_cases import kept, mislabelled, run_of
 
 _COLOURS = ("#8f4a87", "#d98a4b", "#e6b259", "#6a9a4a", "#b7613f", "#4a7fb5", "#888888")
-_SLAB_MM = 6.0
-"""On either side of the middle of the largest organ, in the direction from back to front."""
 
 
 def wrong_labels(case: str, parameters: dict[str, Any], share: float, file: str) -> None:
-    """The moved points of a patient in a coronal slab, each with the colour of its organ, on rings where they belong.
+    """The moved points of a patient from the front, each in the colour of its organ, on lines from where it belongs.
 
     From left to right: right labels; labels wrong anywhere, not modelled; the same, modelled.
     """
@@ -27,9 +25,7 @@ def wrong_labels(case: str, parameters: dict[str, Any], share: float, file: str)
     wrong = mislabelled(fixed, "anywhere", share)
     organs, y = moving.organs.numpy(), moving.points.numpy()
     truth = np.concatenate([given.ways[value](y[organs == place]) for place, value in enumerate(run.values)])
-    sizes = np.bincount(organs, weights=np.linalg.norm(truth - truth.mean(axis=0), axis=1))
-    slab = np.abs(truth[:, 1] - truth[organs == sizes.argmax(), 1].mean()) < _SLAB_MM
-    figure = Figure((15, 5.5), layout="constrained")
+    figure = Figure((15, 5), layout="constrained")
     pictures = zip(
         figure.subplots(1, 3, sharex=True, sharey=True),
         ((fixed, 0.0, "right labels"), (wrong, 0.0, "wrong labels"), (wrong, share, "wrong labels, modelled")),
@@ -38,11 +34,14 @@ def wrong_labels(case: str, parameters: dict[str, Any], share: float, file: str)
     for axes, (cloud, rate, title) in pictures:
         found = run_of(given.inputs, "mo-bcpd", {**parameters, "label_errors": rate}).drifted(moving, cloud)
         moved = found.moved.double().numpy()
-        colours = np.array(_COLOURS)[organs % len(_COLOURS)]
-        axes.scatter(truth[slab, 0], truth[slab, 2], s=60, facecolors="none", edgecolors=colours[slab], linewidths=0.8)
-        axes.scatter(moved[slab, 0], moved[slab, 2], s=14, c=colours[slab])
+        for place, value in enumerate(run.values):
+            own, colour = organs == place, _COLOURS[place % len(_COLOURS)]
+            ends = np.stack([truth[own], moved[own]])
+            axes.plot(ends[..., 0], ends[..., 2], color=colour, linewidth=0.6)
+            axes.scatter(moved[own, 0], moved[own, 2], s=5, color=colour, label=run.moving_labels.name_of(value))
         error = np.linalg.norm(moved - truth, axis=1).mean()
         axes.set(title=f"{title}: {error:.1f} mm", aspect="equal", xlabel="R, mm", ylabel="S, mm")
         axes.invert_xaxis()
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(run.values))
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     Path(file).write_bytes(encoded(figure))
