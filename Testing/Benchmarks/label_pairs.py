@@ -162,7 +162,7 @@ def registered(pair: str, method: str, parameters: Values) -> Values:
         found = run.drifted(run.cloud(run.moving_labels), run.cloud(run.fixed_labels))
         transform = run.forward(found).inverse()
     folded = evaluation.folded_fraction(transform, given.fixed.grid)
-    return {**_judged(given, transform), **cost.figures, "folded_fraction": folded, "scale": found.belief.rho.scale}
+    return {**_judged(given, transform), **cost.figures, "folded_fraction": folded}
 
 
 def _judged(given: LabelPair, transform: Transform) -> Values:

@@ -45,19 +45,19 @@ def some(points: np.ndarray, count: int, seed: int) -> np.ndarray:
     return points[np.sort(np.random.default_rng(seed).choice(len(points), count, replace=False))]
 
 
-def femurs(folder: str, fixed: int, moving: int, count: int, range: float, most: int = 600) -> Values:
+def femurs(folder: str, fixed: int, moving: int, count: int, range: float) -> Values:
     """One femur brought to another by ``count`` points a side: cost, and mean distance of all vertices in mm.
 
-    range: of the displacement, mm; most: the largest rank. The cost includes carrying the displacement to all vertices.
+    range: of the displacement, mm. The cost includes carrying the displacement to all vertices.
     """
     target, source = centred(folder, fixed), centred(folder, moving)
     x, y = some(target, count, 0), some(source, count, 1)
     _warmed_up()
     with Cost() as cost:
-        found = _drifted(y, x, range, most)
+        found = _drifted(y, x, range)
         carried = _carried(found, source)
     distance, before = surface_distance(target, carried), surface_distance(target, source)
-    return {"distance_mm": distance, "before_mm": before, "rank": found.prior.rank, **cost.figures}
+    return {"distance_mm": distance, "before_mm": before, **cost.figures}
 
 
 @functools.cache
@@ -67,12 +67,12 @@ def _warmed_up() -> None:
     _carried(_drifted(points, 1.1 * points, 1.0), points)
 
 
-def _drifted(y: np.ndarray, x: np.ndarray, range: float, most: int = 600) -> Drift:
+def _drifted(y: np.ndarray, x: np.ndarray, range: float) -> Drift:
     """Points y (M, 3) mm to x (N, 3) mm as one organ without outliers."""
     one = torch.ones(1)
     kernel = Kernel(_DEVIATION * one, range * one, torch.ones(1, 1))
     source, target = (Cloud(torch.from_numpy(each).float(), _one_organ(len(each))) for each in (y, x))
-    return drift(source, target, kernel, torch.ones(1, 1), Settings([0.0], [1.0], most=most), Progress())
+    return drift(source, target, kernel, torch.ones(1, 1), Settings([0.0], [1.0]), Progress())
 
 
 def _one_organ(count: int) -> torch.Tensor:
