@@ -5,9 +5,10 @@
     python Docs/make_tables.py bench.txt    and the figures, from the JSON of the file's last line
 
 A page is named after its method. What stands between ``<!-- catalog: NAME -->`` and ``<!-- end -->`` is replaced, and
-in methods/figures.md what stands between ``<!-- table: NAME -->``, or ``<!-- figures -->`` for the rows, and
-``<!-- end -->``. One run of a part (ONLY=TEXT) replaces its own tables and leaves the others and the rows as they are;
-the rows of a run in parts are replaced where the files of all parts are named.
+in methods/figures.md, or methods/figures-NAME.md where a benchmark has a page of its own, what stands between
+``<!-- table: NAME -->``, or ``<!-- figures -->`` for the rows, and ``<!-- end -->``. One run of a part (ONLY=TEXT)
+replaces its own tables and leaves the others and the rows as they are; the rows of a run in parts are replaced where
+the files of all parts are named.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from regsuite.catalog import Method, Parameter
 PAGES = Path(__file__).resolve().parent / "methods"
 COMMAND = "python Docs/make_tables.py"
 FIGURES = PAGES / "figures.md"
+"""Of a benchmark that has no page of its own."""
 _FIGURES = re.compile(r"(<!-- figures -->\n).*?(<!-- end -->)", re.DOTALL)
 _BENCH_TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _LEFT_OUT = ("platform", "load", "seconds", "command")
@@ -135,6 +137,12 @@ def with_figures(text: str, *parts: Mapping[str, Any]) -> str:
     return _FIGURES.sub(lambda found: f"{found[1]}{rows}{made}{found[2]}", text)
 
 
+def figures_of(bench: str) -> Path:
+    """The page of a benchmark's figures."""
+    own = PAGES / f"figures-{bench}.md"
+    return own if own.exists() else FIGURES
+
+
 def _with_tables(text: str, tables: Mapping[str, Any], made: str) -> str:
     def replaced(found: re.Match[str]) -> str:
         table = tables.get(found[2])
@@ -192,8 +200,9 @@ def main() -> None:
     for page, method in pages().items():
         page.write_text(written(page.read_text(encoding="utf-8"), method), encoding="utf-8")
     parts = [json.loads(Path(file).read_text(encoding="utf-8").splitlines()[-1]) for file in sys.argv[1:]]
-    if parts:
-        FIGURES.write_text(with_figures(FIGURES.read_text(encoding="utf-8"), *parts), encoding="utf-8")
+    for name in sorted({part["bench"] for part in parts}):
+        page, own = figures_of(name), [part for part in parts if part["bench"] == name]
+        page.write_text(with_figures(page.read_text(encoding="utf-8"), *own), encoding="utf-8")
 
 
 if __name__ == "__main__":

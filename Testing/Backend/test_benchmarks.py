@@ -165,7 +165,7 @@ def test_a_benchmark_that_is_not_known() -> None:
         [sys.executable, str(TESTING / "Benchmarks" / "run.py"), "nothing"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr == "There is no benchmark 'nothing': choose one of NAME=metamorphosis.\n"
+    assert done.stderr == "There is no benchmark 'nothing': choose one of NAME=metamorphosis, NAME=mo-bcpd.\n"
     assert done.stdout == ""
 
 

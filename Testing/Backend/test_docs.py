@@ -118,6 +118,12 @@ def test_figures_of_all_parts_stand_together(monkeypatch: pytest.MonkeyPatch) ->
         assert f'Measured by `make -s bench ONLY="{each}"`' in both
 
 
+def test_a_benchmark_may_have_its_own_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = loaded("make_tables", DOCS / "make_tables.py", monkeypatch)
+    assert tables.figures_of("metamorphosis") == tables.FIGURES
+    assert tables.figures_of("mo-bcpd").name == "figures-mo-bcpd.md"
+
+
 # --- the example of the developers' page ---
 
 

@@ -8,6 +8,7 @@ after the other.
     REGSUITE_DATA            folder of data sets (shared/data beside the checkout)
     REGSUITE_ANTS_PYTHON     interpreter that has antspyx, where this one has not
     REGSUITE_DEMETER_PYTHON  interpreter that has demeter-metamorphosis, where this one has not
+    REGSUITE_PYCPD_PYTHON    interpreter that has pycpd, where this one has not
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from Benchmarks.rows import Row, failed, skipped
 from Benchmarks.workshop import CaseFailed, Missing, Workshop, threads
 
-BENCHES = ("metamorphosis",)
-"""Modules of this package with ``groups(workshop, full)``."""
+BENCHES = {"metamorphosis": "metamorphosis", "mo-bcpd": "mo_bcpd"}
+"""Modules of this package with ``groups(workshop, full)``, by the benchmark's name."""
 
 Group = tuple[str, str, Callable[[], Sequence[Row]]]
 """A claim, its data, and what measures its rows."""
@@ -51,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     started = time.perf_counter()
     with Workshop(tell, chosen.pictures and chosen.pictures.resolve()) as workshop:
-        module = importlib.import_module(f"Benchmarks.{chosen.name}")
+        module = importlib.import_module(f"Benchmarks.{BENCHES[chosen.name]}")
         rows = collected(named(module.groups(workshop, chosen.full), chosen.only))
         tables = workshop.tables
     facts = {"command": command(chosen.name, chosen.full, chosen.only), **environment(time.perf_counter() - started)}

@@ -48,19 +48,32 @@ def field_of(found: Drift, labels: LabelImage, values: list[int], resolution: fl
     weights = torch.full((1, 1, *grid.shape), 1 / (_NEAR * reach))
     total = weights * _on(grid, far, device, partial(_of_organ, partial(between.anywhere, w), 0))
     for value, organ in zip(values, _organs(found, values), strict=True):
-        inside = _inside(labels, value, grid)
+        window = _near(labels, value, grid, _FAR * reach)
+        local = grid.cropped([part.start for part in window], [part.stop - part.start for part in window])
+        inside = _inside(labels, value, local)
         if not inside.any():  # between the voxels of a coarse field
             continue
         box = ndimage.find_objects(inside.astype(int))[0]
-        here = grid.cropped([part.start for part in box], [part.stop - part.start for part in box])
+        here = local.cropped([part.start for part in box], [part.stop - part.start for part in box])
         own = _on(here, reach, device, partial(_of_organ, found.displacement, organ))
         away, nearest = ndimage.distance_transform_edt(~inside, sampling=grid.spacing, return_indices=True)
         weight = _weight(away, min(grid.spacing), reach)
         place: Any = [torch.from_numpy(index - part.start) for index, part in zip(nearest, box, strict=True)]
-        total += weight * own[(slice(None), slice(None), *place)]
-        weights += weight
-    window = torch.from_numpy(border_window(grid, 0.5 * _REACH * far)).to(total)
-    return DisplacementField(grid, total / weights * window)
+        total[(..., *window)] += weight * own[(slice(None), slice(None), *place)]
+        weights[(..., *window)] += weight
+    fading = torch.from_numpy(border_window(grid, 0.5 * _REACH * far)).to(total)
+    return DisplacementField(grid, total / weights * fading)
+
+
+def _near(labels: LabelImage, value: int, grid: Grid, margin: float) -> tuple[slice, ...]:
+    """The voxels of a grid within a box around an organ, with a margin in mm: beyond it the organ does not count."""
+    where = labels.mask(value).nonzero()
+    box = labels.grid.cropped(where.amin(dim=0).tolist(), (where.amax(dim=0) - where.amin(dim=0) + 1).tolist())
+    corners = grid.to_index(box.padded([1] * grid.dim).corners())
+    wide = margin / np.asarray(grid.spacing) + 2
+    low = np.maximum(np.floor(corners.min(axis=0) - wide), 0).astype(int)
+    high = np.minimum(np.ceil(corners.max(axis=0) + wide) + 1, grid.shape).astype(int)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
 def _of_organ(displacement: Callable[[Tensor, Tensor], Tensor], organ: int, x: Tensor) -> Tensor:

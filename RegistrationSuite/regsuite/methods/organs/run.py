@@ -54,11 +54,11 @@ class Run:
 
     def registration(self) -> Registration:
         """The result."""
-        clouds = [self._cloud(self.organs, "moving"), self._cloud(self.goal, "fixed")]
+        clouds = [self.cloud("moving"), self.cloud("fixed")]
         self._doubt(*clouds)
-        found = self._drift(*clouds)
+        found = self.drifted(*clouds)
         self.progress.step(0.7, "carrying the displacement to the image")
-        forward = self._forward(found)
+        forward = self.forward(found)
         self.progress.step(0.8, "inverting it")
         transform = forward.inverse()
         if self.parameters.refinement != "none":
@@ -92,7 +92,9 @@ class Run:
             )
         return values
 
-    def _cloud(self, organs: Organs, side: str) -> Cloud:
+    def cloud(self, side: str) -> Cloud:
+        """Points on the surfaces of the organs of the "fixed" or the "moving" side."""
+        organs = self.goal if side == "fixed" else self.organs
         counts = self.chosen.each("points")
         parts = [organs.points(value, count) for value, count in zip(self.values, counts, strict=True)]
         for value, points in zip(self.values, parts, strict=True):
@@ -125,7 +127,8 @@ class Run:
 
     # --- drift ---
 
-    def _drift(self, moving: Cloud, fixed: Cloud) -> Drift:
+    def drifted(self, moving: Cloud, fixed: Cloud) -> Drift:
+        """One cloud brought to the other."""
         chosen, device, dtype = self.chosen, self.context.device, torch.float32
         source, target = (each.to(device, dtype) for each in (moving, fixed))
         count = len(chosen.coherence)
@@ -147,8 +150,8 @@ class Run:
         )
         return drift(source, target, kernel, chosen.transitions.to(device), settings, Part(self.progress, 0.05, 0.7))
 
-    def _forward(self, found: Drift) -> Transform:
-        """From moving to fixed points."""
+    def forward(self, found: Drift) -> Transform:
+        """What was found for the points carried to everywhere: from moving to fixed points."""
         voxel = min((self.moving or self.organs.labels).grid.spacing)
         self.resolution = self.parameters.resolution or max(voxel, 0.1 * self.parameters.range)
         field = field_of(found, self.organs.labels, self.values, self.resolution)
