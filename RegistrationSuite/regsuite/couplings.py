@@ -94,9 +94,9 @@ def _offer(matrix: np.ndarray, concerned: Sequence[int]) -> np.ndarray:
     What the digits take is made up for by organs that move together a little less.
     """
     nearest = nearest_coherence(matrix)
-    for places in (concerned, range(len(matrix))):
+    for places, shares in ((concerned, _LESS), (range(len(matrix)), (*_LESS, 1.0))):
         where = np.ix_(places, places)
-        for less in (*_LESS, 1.0):
+        for less in shares:
             offer = matrix.copy()
             offer[where] = np.round((1 - less) * nearest[where], 3).clip(min=0)
             np.fill_diagonal(offer, 1.0)
