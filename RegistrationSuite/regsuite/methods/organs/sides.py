@@ -68,7 +68,8 @@ def organs_of(labels: LabelImage | None, surfaces: Surfaces | None, side: str) -
     free = (value for value in itertools.count(1) if value not in taken)
     numbered = {next(free): part for part in parts}
     regions = {value: region_of(part, grid) for value, part in numbered.items()}
-    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):
+    regions |= {value: data == value for value in (labels.values() if labels is not None else ())}
+    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):  # what lies within another comes after
         data[regions[value]] = value
     names = {**names, **{value: part.name for value, part in numbered.items()}}
     return Organs(LabelImage.from_array(data, grid, names, colours, terms), numbered)
