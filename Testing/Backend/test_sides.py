@@ -104,6 +104,17 @@ class TestOneSide:
             share = counts["Tumour"] / (counts["Tumour"] + counts["Liver"])
             assert share == pytest.approx((5 / 20) ** 3, rel=0.1)
 
+    def test_a_segment_within_a_surface_is_seen(self) -> None:
+        """And one around a surface, at which it ends."""
+        tumour = LabelImage.from_array(4 * ball(MIDDLE, 6.0), GRID, {4: "Tumour"})
+        organs = organs_of(tumour, Surfaces([mesh("Liver", radius=18.0)]), "fixed")
+        assert torch.equal(organs.labels.data == 4, tumour.data == 4)
+        liver = LabelImage.from_array(4 * ball(MIDDLE, 18.0), GRID, {4: "Liver"})
+        organs = organs_of(liver, Surfaces([mesh("Tumour", radius=10.0)]), "fixed")
+        counts = [int((organs.labels.data == value).sum()) for value in (1, 4)]
+        assert counts[0] / sum(counts) == pytest.approx((10 / 18) ** 3, rel=0.1)
+        assert sum(counts) == int((liver.data == 4).sum())
+
     def test_points_of_either_kind(self) -> None:
         """Evenly on the ball, as many as asked for at most."""
         data = LabelImage.from_array(3 * ball(MIDDLE, 20.0), GRID, {3: "Liver"})
