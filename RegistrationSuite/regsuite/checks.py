@@ -44,6 +44,8 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
     """
     check_roles(method, inputs)
     given = [(item, inputs[item.role]) for item in method.inputs if item.role in inputs]
+    if not given:
+        raise InputError(f"{method.title} was given nothing to register: give {_either(method)}.")
     for item, value in given:
         _check_kind(item, value)
     _check_dimensions(method, given)
@@ -85,6 +87,12 @@ def _name(item: Input) -> str:
     return item.title.lower()
 
 
+def _either(method: Method) -> str:
+    """Its inputs, none of which it needs in every case."""
+    *names, last = (f"the {_name(item)}" for item in method.inputs)
+    return f"{', '.join(names)} or {last}"
+
+
 def _shape(grid: Grid) -> str:
     return " × ".join(str(n) for n in reversed(grid.shape))
 
@@ -101,11 +109,25 @@ def _check_kind(item: Input, value: Any) -> None:
         raise InputError(
             f"{what} was given for the {_name(item)}, where {_KINDS[item.kind]} is needed: choose another."
         )
+    if isinstance(value, Surfaces):
+        _check_surfaces(item, value)
     if isinstance(value, Image) and value.data.shape[1] != 1:
         raise InputError(
             f"The {_name(item)} has {value.data.shape[1]} values a voxel (a colour or vector image, or a time series), "
             "and one is needed: extract a single channel or time point first."
         )
+
+
+def _check_surfaces(item: Input, surfaces: Surfaces) -> None:
+    if not surfaces.parts:
+        raise InputError(f"There is no surface among the {_name(item)}: give one, or leave them out.")
+    first = surfaces.parts[0]
+    for part in surfaces.parts:
+        if part.dim != first.dim:
+            raise InputError(
+                f"Of the {_name(item)}, '{first.name}' is {first.dim}D and '{part.name}' is {part.dim}D: give both in "
+                "the same number of dimensions."
+            )
 
 
 def _dim(value: Image | LabelImage | PointSet | Surfaces) -> int:

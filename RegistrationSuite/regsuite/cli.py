@@ -198,6 +198,8 @@ def _parameters_text(method: Method) -> str:
 
 
 def _default_text(item: Parameter) -> str:
+    if item.type == "table":
+        return f"none  ({item.wants()})"
     default = ",".join(f"{value:g}" for value in item.default) if item.type == "floats" else item.default
     unit = f" {item.unit}" if item.unit else ""
     limits = [f"{limit:g}" if limit is not None else "" for limit in (item.minimum, item.maximum)]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from regsuite import catalog, checks, jobs, memory, phantoms
 from regsuite.errors import InputError
-from regsuite.spatial import Grid, Image, LabelImage, PointSet
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surface, Surfaces
 from stand_in_method import METHOD, Parameters
 
 GRID = Grid.regular((12, 14, 16), (2.0, 1.5, 1.0))
@@ -261,3 +261,38 @@ def test_a_mask_lost_at_the_working_resolution() -> None:
             InputError, match=r"Nothing is left of the mask at the working resolution of [45]\d\.?\d* mm: choose"
         ):
             jobs.run(jobs.Job(method, inputs, {"resolution": 50}, device="cpu"))
+
+
+class TestSurfaces:
+    METHOD = catalog.method("mo-bcpd")
+    SOLID = Surface(torch.eye(3).double(), name="Liver")
+
+    def test_good_ones_pass(self) -> None:
+        both = {"fixed_surfaces": Surfaces([self.SOLID]), "moving_surfaces": Surfaces([self.SOLID])}
+        checks.check_inputs(self.METHOD, both)
+        checks.check_inputs(self.METHOD, {**both, "fixed": textured()})
+
+    def test_something_else(self) -> None:
+        given = {"fixed_surfaces": PointSet.from_array(np.eye(3))}
+        sentence = "A set of points was given for the fixed surfaces, where surfaces is needed: choose another."
+        assert sentence_of(given, method=self.METHOD).replace("are needed", "is needed") == sentence
+        given = {"fixed_labels": Surfaces([self.SOLID])}
+        assert sentence_of(given, method=self.METHOD).startswith("A set of surfaces was given for the fixed organs,")
+
+    def test_nothing_at_all(self) -> None:
+        sentence = sentence_of({}, method=self.METHOD)
+        assert "was given nothing to register: give the fixed organs, the moving organs, the fixed surfaces" in sentence
+
+    def test_none(self) -> None:
+        for given in ({"fixed_surfaces": Surfaces([])}, {"fixed": textured(), "moving_surfaces": Surfaces([])}):
+            assert "no surface" in sentence_of(given, method=self.METHOD)
+
+    def test_flat_and_solid(self) -> None:
+        flat = Surface(torch.eye(3, 2).double(), name="Spleen")
+        for given in (
+            {"fixed_surfaces": Surfaces([self.SOLID]), "moving_surfaces": Surfaces([flat])},
+            {"fixed_surfaces": Surfaces([self.SOLID, flat])},
+        ):
+            sentence = sentence_of(given, method=self.METHOD)
+            assert "2D" in sentence
+            assert "3D" in sentence

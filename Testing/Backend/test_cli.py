@@ -24,7 +24,8 @@ from regsuite import catalog, cli, io
 from regsuite.console import ConsoleProgress
 from regsuite.errors import InputError
 from regsuite.jobs import Job, Message, WorkerClient, run
-from regsuite.spatial import Grid, Image, LabelImage, PointSet
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surface
+from regsuite.spatial.meshes import surface_of
 from regsuite.transforms import Affine
 from stand_in_method import NOTE, SHIFT, ball
 
@@ -465,3 +466,93 @@ def test_progress_in_a_log_is_sparse() -> None:
 
 def test_a_ball_is_where_it_is_said_to_be(stand_in: Any) -> None:
     assert np.allclose(stand_in.centre_of_mass(ball(SHIFT)), SHIFT, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def organ_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Two balls, one on each side of the middle: a mesh and a cloud, and where they have gone."""
+    folder, grid = tmp_path_factory.mktemp("organs"), Grid.regular((24, 24, 48), 2.0)
+    paths: dict[str, list[str]] = {}
+    for side, shift in (("fixed", -8.0), ("moving", 0.0)):
+        (folder / side).mkdir()
+        for name, r, radius in (("Liver", 28.0, 16.0), ("Spleen", 70.0, 11.0)):
+            centre = torch.tensor([r + (shift if name == "Liver" else -shift), 23.0, 23.0])
+            inside = ((grid.points() - centre).norm(dim=-1) < radius).numpy()
+            surface = surface_of(LabelImage.from_array(inside, grid), 1)
+            surface = surface if name == "Liver" else Surface(surface.points)
+            io.write_surface(folder / side / f"{name}.vtp", surface)
+            paths.setdefault(side, []).append(str(folder / side / f"{name}.vtp"))
+    return paths
+
+
+def organs_command(files: dict[str, list[str]], out: Path, *more: str) -> list[str]:
+    words = ["run", "mo-bcpd", "--fixed-surfaces", *files["fixed"], "--moving-surfaces", *files["moving"]]
+    settings = ["points=60", "iterations=40", "resolution=6", "deviation=1"]
+    return [*words, "--set", *settings, "--out", str(out), "--device", "cpu", *more]
+
+
+def test_organs_from_surface_files(
+    organ_files: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    tables = ['organs={"Spleen": {"points": 40}}', 'coherence_matrix={"Liver": {"Spleen": 0.1}}']
+    assert cli.main(organs_command(organ_files, out, "--set", *tables)) == 0
+    assert "surface_distance_after_mm" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert [row[0] for row in report["tables"]["organs"]["rows"]] == ["Liver", "Spleen", "mean"]
+    assert report["tables"]["organs"]["rows"][1][-1] is None  # a cloud has no volume
+    assert report["parameters"]["organs"] == [["Spleen", "points", 40.0]]
+    surfaces = {
+        name: io.read_surface(out / report["files"][f"organs_{name}"]) for name in ("before", "after", "target")
+    }
+    assert "warped" not in report["files"]
+    given = [io.read_surface(path) for path in organ_files["moving"]]
+    assert torch.allclose(surfaces["before"].points, torch.cat([part.points for part in given]))
+    for _, _, before, after, _ in report["tables"]["organs"]["rows"]:
+        assert after < 0.4 * before
+    inverse = io.read_transform(out / "inverse.h5")
+    assert torch.allclose(inverse.points(surfaces["before"].points), surfaces["after"].points, atol=0.01)
+
+
+BAD_ORGANS: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "missing": ({"fixed": ["nowhere.vtp"]}, (), "The surface file 'nowhere.vtp' does not exist: check its path."),
+    "unknown organ": ({}, ("--set", 'organs={"Heart": {"points": 50}}'), "The table of organs names 'Heart', and the"),
+    "not symmetric": (
+        {},
+        ("--set", 'coherence_matrix={"Liver": {"Spleen": 0.5}, "Spleen": {"Liver": 0.7}}'),
+        "The coherence matrix is not symmetric: Liver with Spleen is 0.5, and Spleen with Liver 0.7",
+    ),
+    "too many mistakes": (
+        {},
+        ("--set", 'transition_matrix={"Liver": {"Spleen": 1, "Liver": 0.5}}'),
+        "The label matrix's",
+    ),
+    "refinement": ({}, ("--set", "refinement=lddmm"), "A refinement compares intensities, and an image is missing"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ORGANS)
+def test_bad_organs(
+    organ_files: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    files, more, sentence = BAD_ORGANS[case]
+    assert fails(capsys, organs_command({**organ_files, **files}, tmp_path / "out", *more)).startswith(sentence)
+    assert not (tmp_path / "out").exists()
+
+
+def test_flat_points_beside_a_mesh(
+    organ_files: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    io.write_points(tmp_path / "Flat.csv", PointSet.from_array(np.eye(3)[:, :2]))
+    files = {**organ_files, "fixed": [*organ_files["fixed"], str(tmp_path / "Flat.csv")]}
+    assert "2D" in fails(capsys, organs_command(files, tmp_path / "out"))
+
+
+def test_organs_of_one_side_alone(
+    organ_files: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "mo-bcpd", "--fixed-surfaces", *organ_files["fixed"], "--out", str(tmp_path / "out")]
+    assert fails(capsys, words).startswith("The moving organs are missing: give a segmentation, or surfaces")
+    assert fails(capsys, ["run", "mo-bcpd", "--out", str(tmp_path / "out")]).startswith(
+        "Multi-organ point drift (MO-BCPD) was given nothing"
+    )

@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 import stand_in_method
 import torch
-from regsuite import io, jobs
+from regsuite import catalog, io, jobs, registration
 from regsuite.errors import Cancelled, InputError, JobFailed
 from regsuite.jobs import Job, Message, WorkerClient, device, session
 from regsuite.jobs.message import Tail, append
 from regsuite.progress import Progress
-from regsuite.spatial import LabelImage, PointSet
+from regsuite.registration import Registration
+from regsuite.spatial import Grid, LabelImage, PointSet, Surface, Surfaces
+from regsuite.transforms import identity
 from stand_in_method import SHIFT
 
 
@@ -412,3 +414,87 @@ def test_points_travel(tmp_path: Path) -> None:
     assert torch.equal(back.inputs["fixed"].points, points.points)
     assert back.inputs["fixed"].names == ("apex",)
     assert back.inputs["moving"] == os.path.abspath("image.nii")
+
+
+def surface(name: str, offset: float = 0.0) -> Surface:
+    points = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1 / 3]]).double() + offset
+    values = {"distance, mm": torch.arange(4.0).double() / 7, "organ": torch.eye(4, 3).double()}
+    return Surface(points, torch.tensor([[0, 1, 2], [1, 2, 3]]), name, values)
+
+
+def assert_same(one: Surface, other: Surface) -> None:
+    assert one.name == other.name
+    assert torch.equal(one.points, other.points)
+    assert torch.equal(one.triangles, other.triangles)
+    assert one.values.keys() == other.values.keys()
+    assert all(torch.equal(one.values[key], other.values[key]) for key in one.values)
+
+
+def test_surfaces_and_lists_of_files_travel(tmp_path: Path) -> None:
+    from regsuite.jobs import job as carried
+
+    cloud = Surface(torch.rand(5, 3).double(), name="Milz, linke")
+    inputs = {
+        "fixed_surfaces": Surfaces([surface("Liver"), cloud]),
+        "moving_surfaces": [Path("a.vtp"), "/elsewhere/b.stl"],
+        "moving": "image.nii",
+    }
+    values = {"organs": (("Liver", "points", 50.0),), "coherence_matrix": '{"Liver": {"Spleen": 0.5}}'}
+    carried.save(Job("mo-bcpd", inputs, values), tmp_path)
+    back = carried.load(tmp_path)
+    for one, other in zip(back.inputs["fixed_surfaces"].parts, inputs["fixed_surfaces"].parts, strict=True):
+        assert_same(one, other)
+    assert back.inputs["moving_surfaces"] == [os.path.abspath("a.vtp"), "/elsewhere/b.stl"]
+    assert back.inputs["moving"] == os.path.abspath("image.nii")
+    checked = [catalog.method("mo-bcpd").check_values(each) for each in (values, back.parameters)]
+    assert checked[0] == checked[1]
+
+
+def test_terms_of_labels_travel(tmp_path: Path) -> None:
+    from regsuite.jobs import job as carried
+
+    labels = LabelImage.from_array(np.ones((2, 3, 4)), Grid.regular((2, 3, 4)), {1: "Leber"}, None, {1: "SCT^10200004"})
+    carried.save(Job("mo-bcpd", {"fixed_labels": labels}), tmp_path)
+    assert carried.load(tmp_path).inputs["fixed_labels"].terms == {1: "SCT^10200004"}
+
+
+def test_surfaces_of_a_result_are_kept(tmp_path: Path) -> None:
+    grid = Grid.regular((3, 4, 5))
+    cloud = Surface(torch.rand(5, 3).double())
+    result = Registration(identity(3), identity(3), grid, surfaces={"after": surface("after"), "cloud": cloud})
+    registration.save(result, tmp_path)
+    back = registration.load(tmp_path)
+    assert list(back.surfaces) == ["after", "cloud"]
+    assert_same(back.surfaces["after"], result.surfaces["after"])
+    assert_same(back.surfaces["cloud"], cloud)
+    assert back.warped is None
+
+
+def test_surfaces_are_read_from_one_path_or_several(tmp_path: Path) -> None:
+    from regsuite.jobs import local
+
+    paths = [tmp_path / f"{name}.vtp" for name in ("Liver", "Spleen")]
+    for path in paths:
+        io.write_surface(path, surface(path.stem))
+    for given, names in ((paths, ["Liver", "Spleen"]), (str(paths[1]), ["Spleen"]), ((paths[0],), ["Liver"])):
+        inputs = local.read_inputs(Job("mo-bcpd", {"fixed_surfaces": given}))
+        assert [part.name for part in inputs["fixed_surfaces"].parts] == names
+
+
+def test_record_of_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was registered, in what JSON can hold."""
+    monkeypatch.setattr("regsuite.methods.organs.sides._ACROSS", 30)
+    ball = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).double()
+    ball = 20 * ball / ball.norm(dim=1, keepdim=True)
+    inputs = {
+        "fixed_surfaces": Surfaces([Surface(ball, name="Liver")]),
+        "moving_surfaces": Surfaces([Surface(ball[:150] + 3, name="Liver")]),
+    }
+    values = {"points": 150, "iterations": 60, "resolution": 8, "organs": {"Liver": {"points": 140}}}
+    result = jobs.run(Job("mo-bcpd", inputs, values, device="cpu"))
+    record = json.loads(json.dumps(result.record))
+    assert record["inputs"]["fixed_surfaces"] == {"surfaces": {"Liver": 200}}
+    assert record["inputs"]["moving_surfaces"] == {"surfaces": {"Liver": 150}}
+    assert record["parameters"]["organs"] == [["Liver", "points", 140.0]]
+    moved = result.inverse.points(torch.tensor([[3.0, 3, 3]]).double())
+    assert float(moved.norm()) < 1.0

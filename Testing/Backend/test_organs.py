@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 import torch
 from regsuite import catalog, evaluation, phantoms
-from regsuite.errors import InputError
+from regsuite.errors import Cancelled, InputError
+from regsuite.methods.organs import run as organ_run
+from regsuite.methods.organs import sides
+from regsuite.methods.organs.choices import Choices
+from regsuite.methods.organs.measure import only
 from regsuite.phantoms.organs import LIVER, SPLEEN
-from regsuite.progress import Context
+from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
-from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.spatial import Grid, Image, LabelImage, Surface, Surfaces
+from regsuite.spatial.meshes import distances, surface_of
 from regsuite.spatial.surfaces import surface_points
 from regsuite.transforms import identity
 from scipy import ndimage
@@ -188,7 +193,7 @@ class TestBadInput:
     def test_a_handful_of_points(self, case: phantoms.OrganCase) -> None:
         data = torch.where(case.moving_labels.data == SPLEEN, 0, case.moving_labels.data)
         data[0, 0, 30, 10, 5] = SPLEEN
-        with pytest.raises(InputError, match=r"The moving image's Spleen has . points on its surface, too few"):
+        with pytest.raises(InputError, match=r"The moving Spleen has . points on its surface, too few"):
             _run({**case.inputs, "moving_labels": replace(case.moving_labels, data=data)})
 
     @pytest.mark.parametrize(("factor", "unit"), [(0.1, "centimetres"), (1 / 25.4, "inches")])
@@ -217,3 +222,282 @@ def test_an_image_that_cannot_be_seen_makes_no_difference(case: phantoms.OrganCa
     other = _run({**case.inputs, "moving": Image(noise, case.moving.grid)})
     x = surface_points(case.fixed_labels, LIVER, 50)
     assert torch.allclose(other.transform.points(x), found.transform.points(x))
+
+
+FEW = {"points": 60, "iterations": 60}
+
+
+@pytest.fixture(scope="module")
+def coarse() -> phantoms.OrganCase:
+    return phantoms.organ_case(9.0, seed=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_grids() -> Iterator[None]:
+    """Of what is made for surfaces."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sides, "_ACROSS", 40)
+        yield
+
+
+def _labels(case: phantoms.OrganCase, *values: int) -> dict[str, LabelImage]:
+    """The organs alone, all or some."""
+    both = {"fixed_labels": case.fixed_labels, "moving_labels": case.moving_labels}
+    return {role: only(labels, list(values)) if values else labels for role, labels in both.items()}
+
+
+def _meshes(labels: Mapping[str, LabelImage]) -> dict[str, Surfaces]:
+    return {
+        role.replace("labels", "surfaces"): Surfaces([surface_of(each, value) for value in each.values()])
+        for role, each in labels.items()
+    }
+
+
+def _clouds(labels: Mapping[str, LabelImage]) -> dict[str, Surfaces]:
+    return {
+        role: Surfaces([Surface(part.points, name=part.name) for part in each.parts])
+        for role, each in _meshes(labels).items()
+    }
+
+
+@pytest.fixture(scope="module")
+def by_labels(coarse: phantoms.OrganCase) -> Registration:
+    return _run(_labels(coarse), **FEW)
+
+
+@pytest.fixture(scope="module")
+def by_surfaces(coarse: phantoms.OrganCase) -> Registration:
+    return _run(_meshes(_labels(coarse)), **FEW)
+
+
+def _error(case: phantoms.OrganCase, result: Registration) -> float:
+    return float(np.mean(list(case.errors_mm(result.inverse).values())))
+
+
+class TestWithoutImages:
+    def test_from_labels(self, coarse: phantoms.OrganCase, by_labels: Registration) -> None:
+        before = float(np.mean(list(coarse.errors_mm(identity(3)).values())))
+        assert _error(coarse, by_labels) < 0.35 * before
+        assert by_labels.warped is None
+        assert by_labels.fixed_grid.same_as(coarse.fixed_labels.grid)
+        assert by_labels.metrics["dice_after"] > 0.85
+
+    def test_images_change_nothing(self, coarse: phantoms.OrganCase, by_labels: Registration) -> None:
+        result = _run(coarse.inputs, **FEW)
+        x = surface_points(coarse.fixed_labels, LIVER, 50)
+        assert torch.allclose(result.transform.points(x), by_labels.transform.points(x))
+
+    def test_from_surfaces_as_well(
+        self, coarse: phantoms.OrganCase, by_labels: Registration, by_surfaces: Registration
+    ) -> None:
+        assert _error(coarse, by_surfaces) < 1.25 * _error(coarse, by_labels)
+        assert (
+            by_surfaces.metrics["surface_distance_after_mm"] < 0.25 * by_surfaces.metrics["surface_distance_before_mm"]
+        )
+        assert by_surfaces.metrics["dice_after"] > 0.85
+        assert by_surfaces.warped is None
+        low = min(float(part.points.min()) for part in _meshes(_labels(coarse))["fixed_surfaces"].parts)
+        assert float(by_surfaces.fixed_grid.corners().min()) < low
+        assert by_surfaces.warped_labels is not None
+        assert by_surfaces.warped_labels.grid.same_as(by_surfaces.fixed_grid)
+        assert {*by_surfaces.warped_labels.names.values()} == {*coarse.fixed_labels.names.values()}
+
+    def test_order_of_surfaces_does_not_matter(self, coarse: phantoms.OrganCase, by_surfaces: Registration) -> None:
+        given = _meshes(_labels(coarse))
+        given["moving_surfaces"] = Surfaces(list(given["moving_surfaces"].parts)[::-1])
+        other = _run(given, **FEW)
+        y = surface_points(coarse.moving_labels, LIVER, 50)
+        assert float((other.inverse.points(y) - by_surfaces.inverse.points(y)).norm(dim=1).max()) < 0.05
+
+    def test_from_clouds(self, coarse: phantoms.OrganCase, by_labels: Registration) -> None:
+        """They have no inside, and so no overlap and no volume."""
+        result = _run(_clouds(_labels(coarse)), **FEW)
+        assert _error(coarse, result) < 1.5 * _error(coarse, by_labels)
+        assert "overlap" not in result.tables
+        assert not any(name.startswith("dice") for name in result.metrics)
+        assert all(np.isnan(row[-1]) for row in result.tables["organs"].rows)
+        assert len(result.surfaces["organs_after"].triangles) == 0
+
+    def test_a_surface_meets_a_segment(self, coarse: phantoms.OrganCase) -> None:
+        """Each side as it is at hand, the liver of one a mesh and the spleen a cloud."""
+        labels = _labels(coarse, LIVER, SPLEEN)
+        mesh = surface_of(coarse.moving_labels, LIVER)
+        cloud = Surface(surface_of(coarse.moving_labels, SPLEEN).points, name="spleen")
+        result = _run({"fixed_labels": labels["fixed_labels"], "moving_surfaces": Surfaces([cloud, mesh])}, **FEW)
+        assert [row[0] for row in result.tables["organs"].rows] == ["Liver", "Spleen", "mean"]
+        assert result.metrics["dice_liver_after"] > 0.85
+        assert result.metrics["surface_distance_spleen_mm"] < 6.0
+
+    def test_in_2d_from_points(self) -> None:
+        flat = phantoms.shapes_2d()
+        both = {role: flat.inputs[role] for role in ("fixed_labels", "moving_labels")}
+        result = _run(_meshes(both), range=12.0, deviation=5.0)
+        assert result.transform.dim == 2
+        assert result.metrics["surface_distance_after_mm"] < 0.5 * result.metrics["surface_distance_before_mm"]
+
+    def test_bcpd_takes_them_too(self, coarse: phantoms.OrganCase) -> None:
+        result = _run(_meshes(_labels(coarse, LIVER)), "bcpd", **FEW)
+        assert result.metrics["dice_after"] > result.metrics["dice_before"] + 0.2
+
+    def test_one_side_is_missing(self, coarse: phantoms.OrganCase) -> None:
+        labels = _labels(coarse)
+        with pytest.raises(InputError, match="The moving organs are missing"):
+            _run({"fixed_labels": labels["fixed_labels"], "fixed": coarse.fixed, "moving": coarse.moving})
+
+
+class TestSurfacesOfTheResult:
+    def test_arrive_where_the_transform_takes_them(self, by_labels: Registration) -> None:
+        before, after = by_labels.surfaces["organs_before"], by_labels.surfaces["organs_after"]
+        assert torch.allclose(by_labels.inverse.points(before.points), after.points)
+        assert torch.equal(before.triangles, after.triangles)
+
+    def test_know_their_distances(self, coarse: phantoms.OrganCase, by_labels: Registration) -> None:
+        start = 0
+        for name, place in (("organs_before", 2), ("organs_after", 3)):
+            start, surface = 0, by_labels.surfaces[name]
+            for row, value in zip(by_labels.tables["organs"].rows, coarse.fixed_labels.values(), strict=False):
+                goal, count = (
+                    surface_of(coarse.fixed_labels, value),
+                    len(surface_of(coarse.moving_labels, value).points),
+                )
+                own = slice(start, start := start + count)
+                expected = distances(surface.points[own], goal)
+                assert torch.allclose(surface.values["distance, mm"][own], expected, atol=1e-6)
+                moved = Surface(surface.points[own], surface_of(coarse.moving_labels, value).triangles)
+                both = 0.5 * (expected.mean() + distances(goal.points, moved).mean())
+                assert row[place] == pytest.approx(float(both), abs=1e-6)
+            assert start == len(surface.points)
+
+    def test_have_the_organs_colours(self, coarse: phantoms.OrganCase, by_labels: Registration) -> None:
+        for name in ("organs_before", "organs_after", "organs_target"):
+            colours = {tuple(row) for row in by_labels.surfaces[name].values["organ"].unique(dim=0).tolist()}
+            assert colours == {*coarse.fixed_labels.colours.values()}, name
+
+
+class TestOrgansOfTheirOwn:
+    def test_have_their_own_numbers(self, coarse: phantoms.OrganCase, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the drift is given, organ by organ."""
+        seen: list[Any] = []
+
+        def drift(*given: Any) -> Any:
+            seen.extend(given)
+            raise Cancelled
+
+        monkeypatch.setattr(organ_run, "drift", drift)
+        own = {
+            "spleen": {"points": 33, "deviation": 2.5, "outlier_rate": 0.2},
+            "Liver": {"range": 70, "organ_shift": 5, "organ_strain": 0.5},
+        }
+        with pytest.raises(Cancelled):
+            _run(_labels(coarse, LIVER, SPLEEN), organs=own, points=45, outlier_rate=0.1)
+        source, target, kernel, _, settings, _ = seen
+        assert source.organs.bincount().tolist() == target.organs.bincount().tolist() == [45, 33]
+        assert kernel.deviations.tolist() == [4.0, 2.5]
+        assert kernel.ranges.tolist() == [70.0, 40.0]
+        assert kernel.whole.shifts.tolist() == [5.0, 20.0]
+        assert kernel.whole.strains.tolist() == pytest.approx([0.5, 0.2])
+        assert settings.outlier_rates == [0.1, 0.2]
+
+    @pytest.mark.parametrize("pose", ["none", "rigid"])
+    def test_a_stiff_organ_goes_with_the_pose_alone(self, pose: str, coarse: phantoms.OrganCase) -> None:
+        still = {"Spleen": {"deviation": 0.01, "organ_shift": 0, "organ_strain": 0}}
+        labels = _labels(coarse, LIVER, SPLEEN)
+        deep = torch.from_numpy(ndimage.binary_erosion(coarse.moving_labels.mask(SPLEEN).numpy()))
+        y = coarse.moving_labels.grid.points(torch.float64)[deep]
+        x, free = (_run(labels, pose=pose, organs=own, **FEW).inverse.points(y) for own in (still, {}))
+        assert float((torch.pdist(x) - torch.pdist(y)).abs().max()) < 0.3
+        assert float((torch.pdist(free) - torch.pdist(y)).abs().max()) > 1.0
+        moved = float((x - y).norm(dim=1).mean())
+        assert moved < 0.1 if pose == "none" else moved > 2.0
+
+    def test_one_that_is_not_there(self, coarse: phantoms.OrganCase) -> None:
+        sentence = (
+            "The table of organs names 'Heart', and the organs that both sides have are Liver and Spleen: correct"
+        )
+        with pytest.raises(InputError, match=sentence):
+            _run(_labels(coarse, LIVER, SPLEEN), organs={"Heart": {"points": 50}})
+
+    def test_in_the_types_that_parameters_have(self) -> None:
+        parameters = catalog.method("mo-bcpd").check_values({"organs": {"B": {"points": "50", "range": 9}}})
+        chosen = Choices(parameters, ["A", "B"])
+        assert [(value, type(value)) for value in chosen.each("points")] == [(600, int), (50, int)]
+        assert chosen.each("range") == [40.0, 9.0]
+
+    def test_bcpd_has_none(self) -> None:
+        chosen = Choices(catalog.method("bcpd").check_values({}), ["A", "B"])
+        assert chosen.each("points") == [600, 600]
+        assert (chosen.coherence.tolist(), chosen.transitions.tolist()) == ([[1.0]], [[1.0]])
+
+
+class TestMatrices:
+    """Of two organs, where one number says the same as a matrix."""
+
+    @pytest.mark.parametrize(
+        ("number", "matrix"),
+        [
+            ({"coherence": 0.6}, {"coherence_matrix": {"Spleen": {"Liver": 0.6}}}),
+            ({"label_errors": 0.4}, {"transition_matrix": {"Liver": {"Spleen": 0.4}, "Spleen": {"Liver": 0.4}}}),
+        ],
+        ids=["coherence", "transitions"],
+    )
+    def test_do_what_the_number_does(
+        self, number: dict[str, Any], matrix: dict[str, Any], coarse: phantoms.OrganCase
+    ) -> None:
+        labels = _labels(coarse, LIVER, SPLEEN)
+        y = torch.cat([surface_points(coarse.moving_labels, value, 50) for value in (LIVER, SPLEEN)])
+        one, other, none = (_run(labels, **FEW, **values).inverse.points(y) for values in (number, matrix, {}))
+        assert torch.allclose(one, other, atol=1e-5)
+        assert float((one - none).norm(dim=1).max()) > 0.01
+
+    def test_that_cannot_be_are_refused_before_the_run(self, coarse: phantoms.OrganCase) -> None:
+        together = {"Liver": {"Spleen": 1.0, "Bladder": 1.0}}
+        with pytest.raises(InputError, match=r"not positive semi-definite: Liver, .* cannot move together as it says"):
+            _run(_labels(coarse), coherence_matrix=together)
+
+
+@pytest.fixture(scope="module")
+def flat() -> dict[str, Any]:
+    case = phantoms.shapes_2d((56, 48), spacing=2.0)
+    return {role: case.inputs[role] for role in ("fixed", "moving", "fixed_labels", "moving_labels")}
+
+
+class TestRefinement:
+    def test_follows_intensities(self, flat: dict[str, Any]) -> None:
+        values = {"points": 60, "range": 12.0, "deviation": 5.0}
+        plain, refined = (_run(flat, **values, refinement=name) for name in ("none", "lddmm"))
+        apart = []
+        for result in (plain, refined):
+            assert result.warped is not None
+            apart.append(float((result.warped.data - flat["fixed"].data).square().mean()))
+        assert apart[1] < 0.7 * apart[0]
+        x = surface_points(flat["fixed_labels"], flat["fixed_labels"].values()[0], 50)
+        back = refined.inverse.points(refined.transform.points(x))
+        assert float((back - x).norm(dim=1).mean()) < 0.3
+
+    @pytest.mark.parametrize("missing", ["fixed", "moving"])
+    def test_needs_both_images(self, missing: str, flat: dict[str, Any]) -> None:
+        given = {role: value for role, value in flat.items() if role != missing}
+        sentence = "an image is missing: give both images, or set 'refinement' to none"
+        with pytest.raises(InputError, match=sentence):
+            _run(given, points=60, refinement="lddmm")
+
+
+class Impatient(Progress):
+    """Cancels at the first word at that stage or later, and counts what is said afterwards."""
+
+    def __init__(self, stage: float) -> None:
+        self.stage, self.after = stage, -1
+
+    def step(self, fraction: float, message: str = "") -> None:
+        if fraction >= self.stage:
+            self.after += 1
+            raise Cancelled
+
+
+@pytest.mark.parametrize("stage", [0.0, 0.2, 0.7, 0.8, 0.9])
+def test_cancelled_at_any_stage(stage: float, coarse: phantoms.OrganCase) -> None:
+    method, progress = catalog.method("mo-bcpd"), Impatient(stage)
+    values = method.check_values({"points": 30, "iterations": 20, "resolution": 12.0})
+    with pytest.raises(Cancelled):
+        method.load()(_labels(coarse, LIVER, SPLEEN), values, Context(progress))
+    assert progress.after == 0

@@ -103,12 +103,12 @@ class Parameter:
             value = 0
         try:
             converted = _CONVERT[self.type](value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(
-                f"Parameter '{self.name}' takes {self._wants()}, not {value!r}: {self._advice()}."
+                f"Parameter '{self.name}' takes {self.wants()}, not {value!r}: {self._advice()}."
             ) from None
         if self.type == "choice" and converted not in self.choices:
-            raise InputError(f"Parameter '{self.name}' takes {self._wants()}, not {value!r}: choose one of them.")
+            raise InputError(f"Parameter '{self.name}' takes {self.wants()}, not {value!r}: choose one of them.")
         if self.columns:
             return self._checked_by_column(converted)
         numbers = {"floats": converted, "float": (converted,), "int": (converted,)}.get(self.type, ())
@@ -135,21 +135,22 @@ class Parameter:
         high = math.inf if self.maximum is None else self.maximum
         return math.isfinite(number) and low <= number <= high
 
-    def _wants(self) -> str:
+    def wants(self) -> str:
+        """What it takes, in words."""
         names = {"float": "a number", "int": "a whole number", "bool": "true or false", "floats": "numbers"}
-        names["table"] = 'a table such as {"Liver": {"' + self._column() + '": 0.5}}'
+        names["table"] = 'a table such as {"Liver": {' + self._cell() + "}}"
         return names.get(self.type) or "one of " + ", ".join(self.choices)
 
-    def _column(self) -> str:
-        return self.columns[0].name if self.columns else "Stomach"
+    def _cell(self) -> str:
+        return f'"{self.columns[0].name}": {self.columns[0].default}' if self.columns else '"Stomach": 0.5'
 
     def _advice(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         if self.minimum is not None and self.maximum is not None:
-            return f"give {self._wants()} from {self.minimum:g} to {self.maximum:g}{unit}"
+            return f"give {self.wants()} from {self.minimum:g} to {self.maximum:g}{unit}"
         if self.minimum is not None:
-            return f"give {self._wants()} of at least {self.minimum:g}{unit}"
-        return f"give {self._wants()}"
+            return f"give {self.wants()} of at least {self.minimum:g}{unit}"
+        return f"give {self.wants()}"
 
 
 def _to_bool(value: Any) -> bool:

@@ -5,7 +5,9 @@ Meshes are LPS unless the file says otherwise, in the words that Slicer writes a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +18,27 @@ import torch
 from regsuite.errors import InputError
 from regsuite.io.files import ending, existing_file, replacing
 from regsuite.io.geometry import signs
+from regsuite.io.ply import read_ply
 from regsuite.io.points import POINT_ENDINGS, read_points
 from regsuite.spatial.meshes import Surface, Surfaces, arrays_of, mesh_of
 
 _READERS = {
     ".vtp": "vtkXMLPolyDataReader",
     ".vtk": "vtkPolyDataReader",
-    ".ply": "vtkPLYReader",
     ".stl": "vtkSTLReader",
     ".obj": "vtkOBJReader",
 }
+_MESHES = (".vtp", ".vtk", ".ply", ".stl", ".obj")
+_COMPLAINT = re.compile(r"\bERROR\b|Error reading")
+"""In what VTK says where a file is damaged; some of that it calls a warning."""
 _HEADER = 4096
 """Bytes at the beginning of a file among which it says what its axes are."""
 
 
 def read_surfaces(paths: Sequence[Path | str]) -> Surfaces:
     """One surface a file, named like it. InputError where one is missing, damaged or empty, or names repeat."""
+    if not paths:
+        raise InputError("No surface file was given: give one of each organ.")
     parts = [read_surface(path) for path in paths]
     names = [part.name for part in parts]
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -43,9 +50,9 @@ def read_surfaces(paths: Sequence[Path | str]) -> Surfaces:
 def read_surface(path: Path | str) -> Surface:
     """A mesh, or points, in RAS mm. InputError where the file is missing, damaged or empty."""
     file = existing_file(path, "surface file")
-    suffix = ending(path, (*_READERS, ".mrk.json", *POINT_ENDINGS), "a surface")
+    suffix = ending(path, (*_MESHES, ".mrk.json", *POINT_ENDINGS), "a surface")
     name = file.name[: -len(suffix)]
-    if suffix not in _READERS:
+    if suffix not in _MESHES:
         return Surface(read_points(path).points, name=name)
     mesh = _read(file, suffix)
     points, triangles = arrays_of(mesh)
@@ -59,14 +66,55 @@ def read_surface(path: Path | str) -> Surface:
 def _read(file: Path, suffix: str) -> Any:
     import vtk
 
-    reader, errors = getattr(vtk, _READERS[suffix])(), []
-    for source in (reader, reader.GetExecutive()):
-        source.AddObserver("ErrorEvent", lambda *_: errors.append(True))
-    reader.SetFileName(str(file))
-    reader.Update()
-    if errors or reader.GetOutput() is None:
-        raise InputError(f"'{file}' cannot be read as a surface: check that it is a complete {suffix} file.")
-    return reader.GetOutput()
+    damaged = InputError(f"'{file}' cannot be read as a surface: check that it is a complete {suffix} file.")
+    if suffix == ".ply":
+        try:
+            mesh, said = read_ply(file), ""
+        except ValueError:
+            raise damaged from None
+    else:
+        reader = getattr(vtk, _READERS[suffix])()
+        reader.SetFileName(str(file))
+        with _heard() as window:
+            reader.Update()
+        mesh, said = reader.GetOutput(), str(window.GetOutput())
+    if _COMPLAINT.search(said) or mesh is None or not _refers_to_its_points(mesh) or _is_cut_off(file, suffix):
+        raise damaged
+    return mesh
+
+
+@contextmanager
+def _heard() -> Iterator[Any]:
+    """What VTK has to say inside, in place of the terminal: not all that its readers are made of can be observed."""
+    import vtk
+
+    usual, shown = vtk.vtkOutputWindow.GetInstance(), vtk.vtkLogger.GetCurrentVerbosityCutoff()
+    window = vtk.vtkStringOutputWindow()
+    vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)
+    vtk.vtkOutputWindow.SetInstance(window)
+    try:
+        yield window
+    finally:
+        vtk.vtkOutputWindow.SetInstance(usual)
+        vtk.vtkLogger.SetStderrVerbosity(shown)
+
+
+def _refers_to_its_points(mesh: Any) -> bool:
+    """Whether all cells are made of points that there are; VTK takes a reader's word for it."""
+    count = mesh.GetNumberOfPoints()
+    for cells in (mesh.GetVerts(), mesh.GetLines(), mesh.GetPolys(), mesh.GetStrips()):
+        if cells.GetNumberOfConnectivityIds():
+            low, high = cells.GetConnectivityArray().GetRange()
+            if low < 0 or high >= count:
+                return False
+    return True
+
+
+def _is_cut_off(file: Path, suffix: str) -> bool:
+    """Whether a .stl file in words lacks its last one, which VTK does not miss."""
+    data = file.read_bytes() if suffix == ".stl" else b""
+    in_words = data.lstrip().startswith(b"solid") and b"facet" in data[:_HEADER]
+    return in_words and b"endsolid" not in data[-_HEADER:]
 
 
 def _is_ras(file: Path, mesh: Any) -> bool:

@@ -20,7 +20,7 @@ from regsuite.spatial.surfaces import farthest_first, smooth_region
 _NONE = torch.zeros(0, 3, dtype=torch.long)
 _DENSE = 3.0
 """How much closer than those that are chosen the points lie that are chosen from."""
-_HALVINGS = 12
+_HALVINGS = 24
 
 
 @dataclass(frozen=True)
@@ -90,20 +90,22 @@ def dense_points(surface: Surface, spacing: float) -> Tensor:
     if not len(corners):
         return torch.unique(surface.points, dim=0)
     for _ in range(_HALVINGS):
-        sides = (corners - corners.roll(1, dims=1)).norm(dim=2).amax(dim=1)
-        long = sides > 1.5 * spacing
+        sides = (corners - corners.roll(1, dims=1)).norm(dim=2)
+        length, longest = sides.max(dim=1)
+        long = length > 1.5 * spacing
         if not long.any():
             break
-        a, b, c = corners[long].unbind(dim=1)
-        ab, bc, ca = (a + b) / 2, (b + c) / 2, (c + a) / 2
-        quarters = [torch.stack(each, dim=1) for each in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
-        corners = torch.cat([corners[~long], *quarters])
+        order = (longest[long, None] + torch.arange(3)) % 3
+        b, c, a = corners[long].gather(1, order[..., None].expand(-1, -1, corners.shape[2])).unbind(dim=1)
+        middle = (a + b) / 2
+        corners = torch.cat([corners[~long], *(torch.stack(each, dim=1) for each in ((a, middle, c), (middle, b, c)))])
     return corners.mean(dim=1)
 
 
 def spread_points(surface: Surface, count: int) -> Tensor:
     """At most ``count`` points (N, d), spread evenly over a surface, or those of a cloud that are."""
-    points = dense_points(surface, float(np.sqrt(surface.area / count)) / _DENSE)
+    extent = float((surface.points.amax(dim=0) - surface.points.amin(dim=0)).norm())  # of a mesh without area
+    points = dense_points(surface, max(float(np.sqrt(surface.area / count)), extent / count) / _DENSE)
     return points if len(points) <= count else points[farthest_first(points, count)]
 
 
@@ -157,14 +159,18 @@ def distances(points: Tensor, surface: Surface) -> Tensor:
 def region_of(surface: Surface, grid: Grid) -> np.ndarray:
     """(*shape) bool: the voxels whose centres are inside a closed surface; of another one those its points fill.
 
-    Points fill what is as close to them as they are to each other.
+    Points fill what is as close to them as they are to each other, and so do those of what is smaller than a voxel.
     """
     if surface.dim == 3 and surface.closed:
-        return _inside(surface, grid)
+        inside = _inside(surface, grid)
+        if inside.any():
+            return inside
     points = dense_points(surface, min(grid.spacing)).numpy()
     near = max(max(grid.spacing), _spacing(points)) if len(surface.triangles) == 0 else max(grid.spacing)
     index = np.round(grid.to_index(points)).astype(int)
     index = index[((index >= 0) & (index < grid.shape)).all(axis=1)]
+    if not len(index):
+        return np.zeros(grid.shape, dtype=bool)
     empty = np.ones(grid.shape, dtype=bool)
     empty[tuple(index.T)] = False
     return ndimage.distance_transform_edt(empty, sampling=grid.spacing) < near
@@ -191,7 +197,7 @@ def _inside(surface: Surface, grid: Grid) -> np.ndarray:
 
 def _spacing(points: np.ndarray) -> float:
     """Mean distance of points to their second nearest neighbour: about that at which they fill what they lie in."""
-    return float(cKDTree(points).query(points, k=min(3, len(points)))[0][:, -1].mean())
+    return float(cKDTree(points).query(points, k=[min(3, len(points))])[0].mean())
 
 
 def mesh_of(surface: Surface) -> Any:

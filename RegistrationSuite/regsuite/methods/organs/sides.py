@@ -64,15 +64,16 @@ def organs_of(labels: LabelImage | None, surfaces: Surfaces | None, side: str) -
         return Organs(labels, {})
     grid = _grid(labels, parts)
     data = np.zeros(grid.shape, dtype=np.int32) if labels is None else _on(labels, grid)
-    names, colours = (dict(labels.names), dict(labels.colours)) if labels is not None else ({}, {})
+    names, colours, terms = ({}, {}, {}) if labels is None else (labels.names, labels.colours, labels.terms)
     taken = set(names) | (set(labels.values()) if labels is not None else set())
     free = (value for value in itertools.count(1) if value not in taken)
     numbered = {next(free): part for part in parts}
     regions = {value: region_of(part, grid) for value, part in numbered.items()}
-    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):
+    regions |= {value: data == value for value in (labels.values() if labels is not None else ())}
+    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):  # what lies within another comes after
         data[regions[value]] = value
-    names |= {value: part.name for value, part in numbered.items()}
-    return Organs(LabelImage.from_array(data, grid, names, colours), numbered)
+    names = {**names, **{value: part.name for value, part in numbered.items()}}
+    return Organs(LabelImage.from_array(data, grid, names, colours, terms), numbered)
 
 
 def _checked(part: Surface, side: str) -> Surface:
