@@ -11,57 +11,58 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from regsuite.solvers.drift.covariance import Kernel, LowRank, low_rank
 from regsuite.solvers.drift.solve import Drift
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.windows import border_window
 from regsuite.transforms import DisplacementField
 
-_NODES = 6.0
-"""Nodes a range at which displacements are computed; between them they are linear."""
-_NOISE, _SMALLEST = 0.5, 0.3
-"""By how much of their displacement what is far from the organs need not follow each of them, and at least by, mm."""
-_MOST = 800
+_NODES, _FEW = 6.0, 3.0
+"""Nodes a range at which an organ's displacement, and the mean of all, are computed; between them they are linear."""
 _NEAR, _FAR = 0.5, 1.5
 """Distance from an organ, in ranges, at which it counts as much as all of them together, and at which no more."""
 _LEAST = 0.002
 """Distance from an organ inside it, in voxels."""
-_GENTLE = 1.5
-"""Range of what is far from the organs, at least, in the largest displacement of a point: it fades without folding."""
-_REACH = 2.0
-"""Such ranges around the organs beyond which nothing moves on its own."""
+_WIDE = 2.0
+"""Range of the mean of all displacements, at least, in their standard deviation: it changes without folding."""
+_GENTLE = 2.5
+"""Width of the rim in which everything fades to none, at least, in the displacements' root mean square."""
+_CHUNK = 1 << 22
+"""Pairs of a node and a point at a time."""
 
 
 def field_of(found: Drift, labels: LabelImage, values: list[int], resolution: float) -> DisplacementField:
     """v as displacements of the moving image: inside each organ l its own, v_l; around them, where p_l is the nearest
-    place in organ l and r_l the distance to it, R a half of the range and v_0 the mean of a process of one organ
-    through all displacements,
+    place in organ l and r_l the distance to it, R a half of the range and v_0 the mean of the points' displacements v_m
+    weighted by a Gaussian of range F, which no place can take farther than the organs go,
 
         v(x) = (Σ_l w_l v_l(p_l) + v_0(x) / R) / (Σ_l w_l + 1 / R),      w_l = max(0, 1 / r_l - 1 / 3R)
+        v_0(x) = Σ_m v_m exp(-|x - y_m|² / 2F²) / Σ_m exp(-|x - y_m|² / 2F²)
 
     values: the label of every organ of the drift, or of all of its one organ. resolution: mm of the field's voxels.
     """
     reach, device = float(found.prior.kernel.ranges.max()), found.prior.points.device
-    far = max(reach, _GENTLE * float(found.belief.v.norm(dim=1).max()))
-    grid = _around(labels, values, _REACH * far, resolution)
-    between, w = _between(found, far)
+    v = found.belief.v
+    far = max(reach, _WIDE * float((v - v.mean(dim=0)).square().sum(dim=1).mean().sqrt()))
+    rim = max(reach, _GENTLE * float(v.square().sum(dim=1).mean().sqrt()))
+    grid = _around(labels, values, reach + rim, resolution)
     weights = torch.full((1, 1, *grid.shape), 1 / (_NEAR * reach))
-    total = weights * _on(grid, far, device, partial(_of_organ, partial(between.anywhere, w), 0))
+    total = weights * _on(grid, far / _FEW, device, partial(_mean, found.prior.points, v, far))
     for value, organ in zip(values, _organs(found, values), strict=True):
-        window = _near(labels, value, grid, _FAR * reach)
+        window: Any = _near(labels, value, grid, _FAR * reach)
         local = grid.cropped([part.start for part in window], [part.stop - part.start for part in window])
         inside = _inside(labels, value, local)
         if not inside.any():  # between the voxels of a coarse field
             continue
         box = ndimage.find_objects(inside.astype(int))[0]
         here = local.cropped([part.start for part in box], [part.stop - part.start for part in box])
-        own = _on(here, reach, device, partial(_of_organ, found.displacement, organ))
+        own = _on(here, reach / _NODES, device, partial(_of_organ, found.displacement, organ))
         away, nearest = ndimage.distance_transform_edt(~inside, sampling=grid.spacing, return_indices=True)
         weight = _weight(away, min(grid.spacing), reach)
         place: Any = [torch.from_numpy(index - part.start) for index, part in zip(nearest, box, strict=True)]
-        total[(..., *window)] += weight * own[(slice(None), slice(None), *place)]
-        weights[(..., *window)] += weight
-    fading = torch.from_numpy(border_window(grid, 0.5 * _REACH * far)).to(total)
+        every = slice(None)
+        total[(every, every, *window)] += weight * own[(every, every, *place)]
+        weights[(every, every, *window)] += weight
+    fading = torch.from_numpy(border_window(grid, rim)).to(total)
     return DisplacementField(grid, total / weights * fading)
 
 
@@ -94,22 +95,15 @@ def _around(labels: LabelImage, values: list[int], margin: float, resolution: fl
     return grid.resampled([max(h, resolution) for h in grid.spacing])
 
 
-def _between(found: Drift, reach: float) -> tuple[LowRank, Tensor]:
-    """A process of one organ through the displacements of all, and its most probable w."""
-    y, like = found.prior.points, found.prior.points
-    deviation = float(found.belief.v.square().sum(dim=1).mean().sqrt()) + _SMALLEST
-    noise = _NOISE * deviation
-    kernel = Kernel(like.new_tensor([deviation]), like.new_tensor([reach]), like.new_ones(1, 1))
-    prior = low_rank(kernel, y, torch.zeros(len(y), dtype=torch.long, device=y.device), 1e-3, _MOST)
-    factor = prior.factor / noise
-    eye = torch.eye(prior.rank, dtype=y.dtype, device=y.device)
-    root = torch.linalg.cholesky(eye + factor.T @ factor)
-    return prior, torch.cholesky_solve(factor.T @ (found.belief.v / noise), root)
+def _mean(y: Tensor, v: Tensor, far: float, x: Tensor) -> Tensor:
+    """v_0 (N, d) at points x (N, d), of displacements v (M, d) of points y (M, d)."""
+    chunks = x.split(max(1, _CHUNK // len(y)))
+    return torch.cat([torch.softmax(-torch.cdist(chunk, y).square() / (2 * far**2), dim=1) @ v for chunk in chunks])
 
 
-def _on(grid: Grid, reach: float, device: torch.device, displacement: Callable[[Tensor], Tensor]) -> Tensor:
-    """(1, d, *shape) on the grid, of a displacement of points (N, d) that is computed at coarser nodes."""
-    coarse = [max(h, reach / _NODES) for h in grid.spacing]
+def _on(grid: Grid, spacing: float, device: torch.device, displacement: Callable[[Tensor], Tensor]) -> Tensor:
+    """(1, d, *shape) on the grid, of a displacement of points (N, d) that is computed at nodes ``spacing`` mm apart."""
+    coarse = [max(h, spacing) for h in grid.spacing]
     margin = [int(new / old) + 1 for new, old in zip(coarse, grid.spacing, strict=True)]
     nodes = grid.padded(margin).resampled(coarse)
     x = nodes.points(torch.float32, device).reshape(-1, nodes.dim)

@@ -16,7 +16,7 @@ from regsuite.methods.organs.choices import Choices
 from regsuite.methods.organs.field import field_of
 from regsuite.methods.organs.measure import Measured
 from regsuite.methods.organs.refinement import refined
-from regsuite.methods.organs.sides import Organs, matched, organs_of
+from regsuite.methods.organs.sides import matched, organs_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.solvers.drift.covariance import Kernel, Whole
