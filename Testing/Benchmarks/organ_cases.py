@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from regsuite.methods.organs.field import field_of
 from regsuite.methods.organs.run import Run
 from regsuite.phantoms.organs import Motions, OrganCase, abdomen, landmarks, patient
 from regsuite.progress import Context
+from regsuite.solvers.drift import solve
+from regsuite.solvers.drift.covariance import Kernel, LowRank
 from regsuite.solvers.drift.solve import Cloud, Drift
 from regsuite.spatial import Grid, Image, LabelImage
 from scipy.spatial import cKDTree
@@ -82,6 +85,20 @@ def errors(cases: list[str], method: str, parameters: Values, wrong: str = "", s
     """
     _found(kept(cases[0]), method, {**parameters, "points": 100})  # no first use of a library is measured
     return [_measured(kept(file), method, parameters, wrong, share) for file in cases]
+
+
+def errors_by_all_of_g(cases: list[str], method: str, parameters: Values) -> list[Values]:
+    """The same with G as a matrix of full rank M: every update inverts one of M x M, as BCPD is written."""
+    with mock.patch.object(solve, "low_rank", _all_of_g):
+        return errors(cases, method, parameters)
+
+
+def _all_of_g(kernel: Kernel, points: torch.Tensor, organs: torch.Tensor, *_: float) -> LowRank:
+    """G = L Lᵀ with L (M, M), of a diagonal that is larger by a share of 1e-5, or rounding makes G indefinite."""
+    g = kernel.covariance(points, organs, points, organs).double()
+    g.diagonal().mul_(1 + 1e-5)
+    root = torch.linalg.cholesky(g).to(points)
+    return LowRank(kernel, points, organs, root, torch.arange(len(points), device=points.device))
 
 
 def _measured(case: OrganCase, method: str, parameters: Values, wrong: str, share: float) -> Values:

@@ -17,8 +17,8 @@ from Benchmarks.rows import Row, row, spread, table
 from Benchmarks.workshop import data_folder
 
 _MOTIONS = {"shift": 20.0}
-_PATIENTS, _FEW, _MISLED = 50, 6, 4
-"""In the full form, in the quick one, and with wrong labels."""
+_PATIENTS, _FEW, _MISLED, _MISLED_FEW = 50, 6, 12, 2
+"""In the full form, in the quick one, and with wrong labels in either."""
 _POINTS = 300
 """An organ."""
 _FULL_POINTS, _FULL_FEW = 450, 250
@@ -31,10 +31,10 @@ class Patients(Measured):
 
     def groups(self) -> list[Group]:
         """Who comes nearest, what wrong labels do, and what low rank saves."""
-        count = _PATIENTS if self.full else _FEW
+        count, misled = (_PATIENTS, _MISLED) if self.full else (_FEW, _MISLED_FEW)
         return [
             ("landmarks of organs", f"{count} simulated patients", partial(self.landmarks, count)),
-            ("wrong labels", f"{_MISLED} simulated patients", self.labels),
+            ("wrong labels", f"{misled} simulated patients", partial(self.labels, misled)),
             ("low rank against all of G", "a simulated patient", self.low_rank),
         ]
 
@@ -78,9 +78,9 @@ class Patients(Measured):
             )
         ]
 
-    def labels(self) -> list[Row]:
+    def labels(self, count: int) -> list[Row]:
         """The paper's Fig. 1: fixed points with the label of their neighbour, with and without a model of it."""
-        cases = self._cases(_MISLED)
+        cases = self._cases(count)
         rows: list[Row] = []
         lines: list[list[object]] = []
         for way in (OMC, OURS):
@@ -108,10 +108,11 @@ class Patients(Measured):
         return rows
 
     def low_rank(self) -> list[Row]:
-        """All of G, by a tolerance of 0."""
+        """Against G as a matrix of full rank."""
         points = _FULL_POINTS if self.full else _FULL_FEW
         cases = self._cases(1)
-        low, whole = (self._errors(OMC, cases, points=points, **more)[0] for more in ({}, {"rank_tolerance": 0.0}))
+        given = {"cases": cases, "method": OMC.method, "parameters": OMC.parameters(points=points)}
+        low, whole = (self.workshop.run(f"organ_cases:{how}", **given)[0] for how in ("errors", "errors_by_all_of_g"))
         data = f"a simulated patient, {low['points']} points, {OMC.title}, rank {low['rank']}"
         return [
             row(claim, data, unit, low[name], goal=goal, peer=f"all of G, rank {whole['rank']}", peer_value=whole[name])
