@@ -282,3 +282,11 @@ class TestTerms:
     def test_what_it_is_called_does_not_matter(self) -> None:
         one, other = (f"{x}~SCT^123037004^{x}~SCT^10200004^{x}~^^~{x}~^^~^^" for x in ("Leber", "Liver"))
         assert term_of(one) == term_of(other) == LIVER
+
+
+def test_surfaces_far_from_the_segments_are_doubted() -> None:
+    """In metres, or of another patient: a grid that held both would be mostly empty."""
+    labels = LabelImage.from_array(np.ones((10, 10, 10)), Grid.regular((10, 10, 10), 2.0), {1: "Liver"})
+    far = Surface(torch.tensor([[0.0, 0, 0], [5000, 0, 0], [0, 5000, 0]], dtype=torch.float64), name="Spleen")
+    with pytest.raises(InputError, match="fixed surfaces lie far from the fixed segments"):
+        organs_of(labels, Surfaces([far]), "fixed")

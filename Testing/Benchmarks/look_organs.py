@@ -21,11 +21,11 @@ def wrong_labels(case: str, parameters: dict[str, Any], share: float, file: str)
     """
     given = kept(case)
     run = run_of(given.inputs, "mo-bcpd", parameters)
-    moving, fixed = run.cloud(run.moving_labels), run.cloud(run.fixed_labels)
+    moving, fixed = run.cloud("moving"), run.cloud("fixed")
     wrong = mislabelled(fixed, "anywhere", share)
     organs, y = moving.organs.numpy(), moving.points.numpy()
     truth = np.concatenate([given.ways[value](y[organs == place]) for place, value in enumerate(run.values)])
-    figure = Figure((15, 5), layout="constrained")
+    figure = Figure((15, 4.2), layout="constrained")
     pictures = zip(
         figure.subplots(1, 3, sharex=True, sharey=True),
         ((fixed, 0.0, "right labels"), (wrong, 0.0, "wrong labels"), (wrong, share, "wrong labels, modelled")),
@@ -38,7 +38,7 @@ def wrong_labels(case: str, parameters: dict[str, Any], share: float, file: str)
             own, colour = organs == place, _COLOURS[place % len(_COLOURS)]
             ends = np.stack([truth[own], moved[own]])
             axes.plot(ends[..., 0], ends[..., 2], color=colour, linewidth=0.6)
-            axes.scatter(moved[own, 0], moved[own, 2], s=5, color=colour, label=run.moving_labels.name_of(value))
+            axes.scatter(moved[own, 0], moved[own, 2], s=5, color=colour, label=run.names[place])
         error = np.linalg.norm(moved - truth, axis=1).mean()
         axes.set(title=f"{title}: {error:.1f} mm", aspect="equal", xlabel="R, mm", ylabel="S, mm")
         axes.invert_xaxis()

@@ -183,9 +183,10 @@ class Run:
         if folded > 0:
             share = f"{folded:.2%}" if folded >= 5e-5 else "less than 0.01%"
             advice = "raise the coherence or the range" if self.chosen.several else "raise the range"
+            refined = "" if self.parameters.refinement == "none" else ", or leave out the refinement"
             notes.append(
                 f"The deformation folds at {share} of the voxels, where organs slide along each other or part: "
-                f"{advice}, or lower the displacement."
+                f"{advice}, or lower the displacement{refined}."
             )
         if not found.settled:
             notes.append("The points were still moving at the last iteration: more iterations may fit better.")

@@ -19,6 +19,8 @@ from regsuite.terminology import pairs
 _ACROSS = 100
 """Voxels along the longest side of a grid that is made for surfaces."""
 _MARGIN = 4
+_WIDER = 5
+"""How many times as wide as its labels' grid a side may be with its surfaces."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def organs_of(labels: LabelImage | None, surfaces: Surfaces | None, side: str) -
     if not parts:
         assert labels is not None
         return Organs(labels, {})
-    grid = _grid(labels, parts)
+    grid = _grid(labels, parts, side)
     data = np.zeros(grid.shape, dtype=np.int32) if labels is None else _on(labels, grid)
     names, colours, terms = ({}, {}, {}) if labels is None else (labels.names, labels.colours, labels.terms)
     taken = set(names) | (set(labels.values()) if labels is not None else set())
@@ -90,7 +92,7 @@ def _check_names(labels: LabelImage | None, parts: list[Surface], side: str) -> 
         raise InputError(f"Two of the {side} organs are called '{repeated[0]}': rename one, or leave it out.")
 
 
-def _grid(labels: LabelImage | None, parts: list[Surface]) -> Grid:
+def _grid(labels: LabelImage | None, parts: list[Surface], side: str) -> Grid:
     """That of the labels, extended to where surfaces are; without labels one around the surfaces."""
     points = np.concatenate([part.points.numpy() for part in parts])
     if labels is None:
@@ -102,9 +104,20 @@ def _grid(labels: LabelImage | None, parts: list[Surface]) -> Grid:
         affine[:-1, -1] = low - _MARGIN * voxel
         return Grid.from_affine(size[::-1], affine)
     index = labels.grid.to_index(points)
+    _check_near(labels.grid, index, side)
     low = np.minimum(np.floor(index.min(axis=0)).astype(int) - _MARGIN, 0)
     high = np.maximum(np.ceil(index.max(axis=0)).astype(int) + _MARGIN + 1, labels.grid.shape)
     return labels.grid.cropped([int(each) for each in low], [int(each) for each in high - low])
+
+
+def _check_near(grid: Grid, index: np.ndarray, side: str) -> None:
+    """InputError where a grid that held both would be mostly empty."""
+    wide = np.maximum(index.max(axis=0), grid.shape) - np.minimum(index.min(axis=0), 0)
+    if (wide / grid.shape).max() > _WIDER:
+        raise InputError(
+            f"The {side} surfaces lie far from the {side} segments, or are in another unit than mm: put them where "
+            "they belong, or leave one of the two out."
+        )
 
 
 def _on(labels: LabelImage, grid: Grid) -> np.ndarray:
