@@ -34,11 +34,11 @@ def wrong_labels(case: str, parameters: dict[str, Any], share: float, file: str)
     for axes, (cloud, rate, title) in pictures:
         found = run_of(given.inputs, "mo-bcpd", {**parameters, "label_errors": rate}).drifted(moving, cloud)
         moved = found.moved.double().numpy()
-        for place, value in enumerate(run.values):
+        for place, name in enumerate(run.names):
             own, colour = organs == place, _COLOURS[place % len(_COLOURS)]
             ends = np.stack([truth[own], moved[own]])
             axes.plot(ends[..., 0], ends[..., 2], color=colour, linewidth=0.6)
-            axes.scatter(moved[own, 0], moved[own, 2], s=5, color=colour, label=run.names[place])
+            axes.scatter(moved[own, 0], moved[own, 2], s=5, color=colour, label=name)
         error = np.linalg.norm(moved - truth, axis=1).mean()
         axes.set(title=f"{title}: {error:.1f} mm", aspect="equal", xlabel="R, mm", ylabel="S, mm")
         axes.invert_xaxis()
