@@ -300,9 +300,8 @@ def _hide_legend(node: Any) -> None:
 
 
 def _as_dots_where_bare(node: Any) -> None:
-    """Points without triangles are drawn as dots."""
-    if node.GetPolyData().GetNumberOfPolys() == 0:
-        node.GetDisplayNode().SetRepresentation(node.GetDisplayNode().PointsRepresentation)
+    """Points in no triangle are drawn as dots that can be seen."""
+    if node.GetPolyData().GetNumberOfVerts():
         node.GetDisplayNode().SetPointSize(DOT_PIXELS)
 
 

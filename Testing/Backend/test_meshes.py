@@ -372,3 +372,12 @@ class TestVtk:
     def test_nothing(self) -> None:
         points, triangles = arrays_of(vtk.vtkPolyData())
         assert (points.shape, triangles.shape) == ((0, 3), (0, 3))
+
+
+def test_points_beside_triangles_are_vertices() -> None:
+    """A model and markups, joined, are both seen; the distance from a mesh knows its triangles alone."""
+    corner = torch.tensor([[0.0, 0, 0], [4, 0, 0], [0, 4, 0]], dtype=torch.float64)
+    both = joined([Surface(corner, torch.tensor([[0, 1, 2]])), Surface(corner + 10)], "both")
+    mesh = mesh_of(both)
+    assert (mesh.GetNumberOfPolys(), mesh.GetNumberOfVerts()) == (1, 3)
+    assert distances(torch.tensor([[1.0, 1, 10]], dtype=torch.float64), both).tolist() == [10]

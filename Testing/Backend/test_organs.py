@@ -14,7 +14,6 @@ from regsuite.errors import Cancelled, InputError
 from regsuite.methods.organs import run as organ_run
 from regsuite.methods.organs import sides
 from regsuite.methods.organs.choices import Choices
-from regsuite.methods.organs.measure import only
 from regsuite.phantoms.organs import LIVER, SPLEEN
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
@@ -243,7 +242,8 @@ def coarse_grids() -> Iterator[None]:
 def _labels(case: phantoms.OrganCase, *values: int) -> dict[str, LabelImage]:
     """The organs alone, all or some."""
     both = {"fixed_labels": case.fixed_labels, "moving_labels": case.moving_labels}
-    return {role: only(labels, list(values)) if values else labels for role, labels in both.items()}
+    kept = torch.tensor(values or case.fixed_labels.values())
+    return {role: replace(each, data=each.data * torch.isin(each.data, kept)) for role, each in both.items()}
 
 
 def _meshes(labels: Mapping[str, LabelImage]) -> dict[str, Surfaces]:
@@ -501,3 +501,81 @@ def test_cancelled_at_any_stage(stage: float, coarse: phantoms.OrganCase) -> Non
     with pytest.raises(Cancelled):
         method.load()(_labels(coarse, LIVER, SPLEEN), values, Context(progress))
     assert progress.after == 0
+
+
+class TestOrgansThatShareSpace:
+    """Balls of known radius, whose surfaces are to be met whatever lies in or around them."""
+
+    @staticmethod
+    def _ball(name: str, centre: tuple[float, float, float], radius: float) -> Surface:
+        grid = Grid.regular((48, 48, 48), 2.0)
+        away = np.linalg.norm(grid.points(torch.float64).numpy() - centre, axis=-1)
+        return replace(surface_of(LabelImage.from_array(away < radius, grid), 1), name=name)
+
+    @staticmethod
+    def _labels(centre: tuple[float, float, float], radius: float) -> LabelImage:
+        grid = Grid.regular((48, 48, 48), 2.0)
+        away = np.linalg.norm(grid.points(torch.float64).numpy() - centre, axis=-1)
+        return LabelImage.from_array(away < radius, grid, {1: "Liver"})
+
+    def test_a_surface_within_a_segment_leaves_its_surface_alone(self) -> None:
+        """A lesion that one side alone has: the liver is met as without it, and Dice is that of whole livers."""
+        sides = {"fixed_labels": self._labels((48, 48, 48), 30), "moving_labels": self._labels((56, 46, 48), 28)}
+        lesion = Surfaces([self._ball("Lesion", (60, 48, 48), 12)])
+        alone, with_lesion = _run(sides), _run({**sides, "fixed_surfaces": lesion})
+        for name in ("surface_distance_liver_mm", "dice_liver_after"):
+            assert with_lesion.metrics[name] == pytest.approx(alone.metrics[name], abs=0.02)
+
+    def test_a_whole_under_its_parts(self) -> None:
+        """No voxel is left to the whole; it is met as well as its parts."""
+
+        def side(shift: float) -> Surfaces:
+            parts = [self._ball(name, (x + shift, 48, 48), 16) for name, x in (("Left", 40.0), ("Right", 52.0))]
+            whole = Surface(torch.cat([part.points for part in parts]), name="Whole")
+            return Surfaces([*parts, whole])
+
+        found = _run({"fixed_surfaces": side(0), "moving_surfaces": side(6)}, resolution=4)
+        assert [row[0] for row in found.tables["organs"].rows] == ["Left", "Right", "Whole", "mean"]
+        assert found.metrics["surface_distance_left_mm"] < 1
+
+    def test_what_is_thinner_than_a_voxel_goes_its_own_way(self) -> None:
+        """A wire of no width beside a ball that stays, in a field of 6 mm: shifted by 12 mm, it arrives."""
+        line = torch.stack([torch.tensor([20.0, 80.0, float(z)], dtype=torch.float64) for z in range(20, 76)])
+        ball = self._ball("Ball", (60, 30, 48), 18)
+        wires = [Surface(line + torch.tensor([shift, 0.0, 0.0]), name="Wire") for shift in (0.0, 12.0)]
+        inputs = {"fixed_surfaces": Surfaces([ball, wires[0]]), "moving_surfaces": Surfaces([ball, wires[1]])}
+        found = _run(inputs, resolution=6.0, pose="none")
+        assert found.metrics["surface_distance_wire_mm"] < 2
+
+    def test_an_organ_s_own_range_reaches_the_field(self) -> None:
+        """Its voxels are a tenth of the smallest range."""
+        sides = {"fixed_labels": self._labels((48, 48, 48), 30), "moving_labels": self._labels((52, 48, 48), 28)}
+        assert _run(sides).record["chosen"]["resolution"] == 4
+        own = _run(sides, organs={"Liver": {"range": 25}})
+        assert own.record["chosen"]["resolution"] == pytest.approx(2.5)
+
+    def test_organs_outside_the_fixed_image_are_told_of(self) -> None:
+        away = self._labels((48, 48, 48), 30)
+        far = Grid(away.grid.shape, away.grid.spacing, (900.0, 0, 0), away.grid.direction)
+        image = Image.from_array(np.random.default_rng(0).random(far.shape), far)
+        mesh = Surfaces([self._ball("Liver", (48, 48, 48), 30)])
+        found = _run({"fixed": image, "fixed_surfaces": mesh, "moving_surfaces": mesh}, resolution=6)
+        assert "The fixed image does not hold Liver: they were met, but lie outside it." in found.notes
+        assert np.isnan(found.tables["organs"].rows[0][-1])
+
+    def test_nothing_to_move(self) -> None:
+        grid = Grid.regular((12, 12, 12), 2.0)
+        empty, single = (
+            LabelImage.from_array(np.zeros(grid.shape), grid),
+            LabelImage.from_array(np.ones(grid.shape), grid),
+        )
+        with pytest.raises(InputError, match="no organ in common: the fixed one has 1, the moving one nothing"):
+            _run({"fixed_labels": single, "moving_labels": empty})
+
+    def test_a_refinement_without_an_image_fails_at_once(self) -> None:
+        sides = {"fixed_labels": self._labels((48, 48, 48), 30), "moving_labels": self._labels((52, 48, 48), 28)}
+        method = catalog.method("mo-bcpd")
+        run = organ_run.Run(sides, method.check_values(QUICK), Context())
+        assert run.values == [1]
+        with pytest.raises(InputError, match="A refinement compares intensities, and an image is missing"):
+            organ_run.Run(sides, method.check_values({**QUICK, "refinement": "lddmm"}), Context())

@@ -14,6 +14,7 @@ import torch
 from regsuite import catalog, evaluation, io
 from regsuite.methods.organs.field import field_of
 from regsuite.methods.organs.run import Run
+from regsuite.methods.organs.sides import organs_of
 from regsuite.phantoms.organs import Motions, OrganCase, abdomen, landmarks, patient
 from regsuite.progress import Context
 from regsuite.solvers.drift import solve
@@ -170,9 +171,9 @@ def carried(shape: list[int], spacing: list[float], parameters: Values) -> Value
     fixed, ways = patient(small, 0)
     case = OrganCase(plain(fixed), plain(small), fixed, small, ways)
     run, found, (moving, _) = _found(case, "mo-bcpd", parameters)
-    field_of(found, small, run.values, 20.0)  # no first use of a library is measured
+    field_of(found, run.organs, run.values, 20.0)  # no first use of a library is measured
     with Cost() as cost:
-        field = field_of(found, labels, run.values, min(spacing))
+        field = field_of(found, organs_of(labels, None, "moving"), run.values, min(spacing))
     gone = (field.points(moving.points) - moving.points - found.belief.v).norm(dim=1)
     return {
         **cost.figures,

@@ -9,6 +9,7 @@ import numpy as np
 from regsuite.pictures.picture import Picture, encoded
 from regsuite.registration import Registration
 from regsuite.spatial import Surface
+from regsuite.spatial.meshes import bare_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,11 +60,11 @@ def _draw(axes: Axes, surface: Surface, side: str, colours: np.ndarray | None) -
     from matplotlib.collections import PolyCollection
 
     x = surface.points.numpy()[:, list(_SIDES[side])] * _SIGNS[side]
-    if not len(surface.triangles):
-        order = np.argsort(x[:, 2])
-        shade: Any = [*_GREY, 0.4] if colours is None else colours[order]
-        axes.scatter(x[order, 0], x[order, 1], s=_DOT, color=shade, linewidths=0)
-        return
+    dots = bare_points(surface)
+    if len(dots):
+        dots = dots[np.argsort(x[dots, 2])]
+        shade: Any = [*_GREY, 0.4] if colours is None else colours[dots]
+        axes.scatter(x[dots, 0], x[dots, 1], s=_DOT, color=shade, linewidths=0)
     corners = x[surface.triangles.numpy()]
     order = np.argsort(corners[..., 2].mean(axis=1))
     corners = corners[order]

@@ -145,8 +145,10 @@ def distances(points: Tensor, surface: Surface) -> Tensor:
         return torch.from_numpy(cKDTree(surface.points.numpy()).query(points.numpy())[0])
     import vtk
 
+    mesh = mesh_of(dataclasses.replace(surface, values={}))
+    mesh.SetVerts(vtk.vtkCellArray())  # points in no triangle are no part of it
     locator = vtk.vtkStaticCellLocator()
-    locator.SetDataSet(mesh_of(dataclasses.replace(surface, values={})))
+    locator.SetDataSet(mesh)
     locator.BuildLocator()
     place, cell, part, square = [0.0] * 3, vtk.reference(0), vtk.reference(0), vtk.reference(0.0)
     found = np.empty(len(points))
@@ -201,7 +203,7 @@ def _spacing(points: np.ndarray) -> float:
 
 
 def mesh_of(surface: Surface) -> Any:
-    """A vtkPolyData with the surface's points, triangles (vertices of a cloud) and values."""
+    """A vtkPolyData with the surface's points, triangles, vertices of points that are in none, and values."""
     import vtk
     from vtk.util import numpy_support
 
@@ -209,13 +211,10 @@ def mesh_of(surface: Surface) -> Any:
     three = np.zeros((len(surface.points), 3))
     three[:, : surface.dim] = surface.points.numpy()
     points.SetData(numpy_support.numpy_to_vtk(three, deep=True))
-    mesh, cells = vtk.vtkPolyData(), vtk.vtkCellArray()
+    mesh = vtk.vtkPolyData()
     mesh.SetPoints(points)
-    whole = surface.triangles.numpy() if len(surface.triangles) else np.arange(len(three))[:, None]
-    offsets = np.arange(0, whole.size + 1, whole.shape[1], dtype=np.int64)
-    ids = [numpy_support.numpy_to_vtkIdTypeArray(part, deep=True) for part in (offsets, whole.ravel().astype(np.int64))]
-    cells.SetData(*ids)
-    (mesh.SetPolys if len(surface.triangles) else mesh.SetVerts)(cells)
+    mesh.SetPolys(_cells(surface.triangles.numpy()))
+    mesh.SetVerts(_cells(bare_points(surface)[:, None]))
     for name, value in surface.values.items():
         array = value.numpy()
         coloured = array.ndim == 2
@@ -223,6 +222,25 @@ def mesh_of(surface: Surface) -> Any:
         column.SetName(name)
         mesh.GetPointData().AddArray(column)
     return mesh
+
+
+def bare_points(surface: Surface) -> np.ndarray:
+    """(K,) which points are in no triangle."""
+    bare = np.ones(len(surface.points), dtype=bool)
+    bare[surface.triangles.numpy()] = False
+    return np.flatnonzero(bare)
+
+
+def _cells(corners: np.ndarray) -> Any:
+    """A vtkCellArray of cells (C, n), each of n points."""
+    import vtk
+    from vtk.util import numpy_support
+
+    cells = vtk.vtkCellArray()
+    offsets = np.arange(0, corners.size + 1, corners.shape[1], dtype=np.int64)
+    flat = np.ascontiguousarray(corners, dtype=np.int64).ravel()
+    cells.SetData(*(numpy_support.numpy_to_vtkIdTypeArray(part, deep=True) for part in (offsets, flat)))
+    return cells
 
 
 def arrays_of(mesh: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ l_m, are taken to where the points x_n of the fixed organs came from:
     BCPD            all points are one organ's
 
 ``solvers.drift`` holds the model and its updates. An image's voxels outside all organs have no organ in the paper;
-here they follow all organs at once, as the mean of a Gaussian process of the same range through their displacements
+here they follow the organs that are near, and farther away a mean of all displacements weighted by distance
 (``field``), so that the whole image is carried.
 """
 

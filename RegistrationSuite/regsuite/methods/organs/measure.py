@@ -14,7 +14,7 @@ from regsuite import evaluation
 from regsuite.methods.organs.sides import Organs
 from regsuite.registration import Registration, Table
 from regsuite.solvers.drift.solve import Drift
-from regsuite.spatial import LabelImage, Surface
+from regsuite.spatial import Surface
 from regsuite.spatial.meshes import distances, joined
 from regsuite.transforms import identity, warp_labels
 
@@ -48,14 +48,12 @@ class Measured:
         self._add_organs(solid)
 
     def _add_overlap(self, solid: list[int]) -> None:
-        result, labels = self.result, self.fixed.labels
-        before = warp_labels(self.moving.labels, identity(self.fixed.dim), result.fixed_grid)
+        result, still = self.result, identity(self.fixed.dim)
+        labels, moving = self.fixed.only(solid), self.moving.only(solid)
         if not labels.grid.same_as(result.fixed_grid):
-            labels = warp_labels(labels, identity(self.fixed.dim), result.fixed_grid)
-        assert result.warped_labels is not None
-        metrics, result.tables["overlap"] = evaluation.overlap_change(
-            only(before, solid), only(result.warped_labels, solid), only(labels, solid)
-        )
+            labels = warp_labels(labels, still, result.fixed_grid)
+        before, after = (warp_labels(moving, way, result.fixed_grid) for way in (still, result.transform))
+        metrics, result.tables["overlap"] = evaluation.overlap_change(before, after, labels)
         result.metrics |= metrics
 
     def _add_organs(self, solid: list[int]) -> None:
@@ -75,11 +73,11 @@ class Measured:
     def _growth(self, value: int) -> float:
         """By how many per cent the warped organ is larger than the moving one."""
         assert self.result.warped_labels is not None
-        volumes = [
+        before, after = (
             float((labels.data == value).sum()) * labels.grid.voxel_volume
             for labels in (self.moving.labels, self.result.warped_labels)
-        ]
-        return 100 * (volumes[1] / volumes[0] - 1)
+        )
+        return 100 * (after / before - 1) if before and after else math.nan
 
     def _add_surfaces(self) -> None:
         """All organs' surfaces where they were, where they are now, and those to be met, with how far they are off."""
@@ -113,12 +111,6 @@ _WHEEL = (
 def _valued(surface: Surface, goal: Surface, colour: Tensor) -> Surface:
     distance = distances(surface.points, goal)
     return replace(surface, values={DISTANCE: distance, ORGAN_COLOUR: colour.expand(len(distance), 3)})
-
-
-def only(labels: LabelImage, values: list[int]) -> LabelImage:
-    """Those labels alone."""
-    keep = torch.isin(labels.data, torch.tensor(values, dtype=labels.data.dtype))
-    return replace(labels, data=torch.where(keep, labels.data, 0))
 
 
 def _apart(one: Surface, other: Surface) -> float:

@@ -1,4 +1,4 @@
-"""One run of coherent point drift, from two images with labelled organs to a transform of everything."""
+"""One run of coherent point drift, from organs of two sides to a transform of everything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regsuite.errors import InputError
 from regsuite.methods.organs.choices import Choices
 from regsuite.methods.organs.field import field_of
 from regsuite.methods.organs.measure import Measured
-from regsuite.methods.organs.refinement import refined
+from regsuite.methods.organs.refinement import check_images, refined
 from regsuite.methods.organs.sides import matched, organs_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
@@ -51,6 +51,8 @@ class Run:
         self.values = self._common()
         self.names = [self.goal.name_of(value) for value in self.values]
         self.chosen = Choices(parameters, self.names)
+        if parameters.refinement != "none":
+            check_images(self.fixed, self.moving)
 
     def registration(self) -> Registration:
         """The result."""
@@ -62,9 +64,11 @@ class Run:
         self.progress.step(0.8, "inverting it")
         transform = forward.inverse()
         if self.parameters.refinement != "none":
-            transform, forward = refined(
+            both = refined(
                 self.fixed, self.moving, transform, forward, self.parameters.refinement, self._part(0.8, 0.9)
             )
+            transform, forward = both.transform, both.inverse
+            self.notes += both.notes
         result = self._registration(transform, forward)
         result.curves["energy"] = found.curve
         self.progress.step(0.9, "measuring")
@@ -80,10 +84,10 @@ class Run:
 
     def _common(self) -> list[int]:
         """Labels of organs that both sides have."""
-        values = sorted({*self.goal.labels.values()} & {*self.organs.labels.values()})
+        values = sorted({*self.goal.values} & {*self.organs.values})
         if not values:
             names = [
-                ", ".join(each.name_of(value) for value in each.labels.values()) or "nothing"
+                ", ".join(each.name_of(value) for value in each.values) or "nothing"
                 for each in (self.goal, self.organs)
             ]
             raise InputError(
@@ -119,11 +123,10 @@ class Run:
             unit = next((name for factor, name in _UNITS.items() if 0.6 < ratio / factor < 1.6), "another unit than mm")
             small = "moving" if radii[0] < radii[1] else "fixed"
             self.notes.append(
-                f"The {small} image's organs are {ratio:.3g} times smaller than the other's: its geometry may be in "
-                f"{unit}."
+                f"The {small} organs are {ratio:.3g} times smaller than the others: their geometry may be in {unit}."
             )
         elif apart > _FAR * max(radii):
-            self.notes.append(f"The organs of the two images lie {apart:.0f} mm apart: check that they fit together.")
+            self.notes.append(f"The organs of the two sides lie {apart:.0f} mm apart: check that they fit together.")
 
     # --- drift ---
 
@@ -153,8 +156,8 @@ class Run:
     def forward(self, found: Drift) -> Transform:
         """What was found for the points carried to everywhere: from moving to fixed points."""
         voxel = min((self.moving or self.organs.labels).grid.spacing)
-        self.resolution = self.parameters.resolution or max(voxel, 0.1 * self.parameters.range)
-        field = field_of(found, self.organs.labels, self.values, self.resolution)
+        self.resolution = self.parameters.resolution or max(voxel, 0.1 * min(self.chosen.each("range")))
+        field = field_of(found, self.organs, self.values, self.resolution)
         rho, dim = found.belief.rho, self.organs.dim
         pose = np.eye(dim + 1)
         pose[:-1, :-1] = rho.scale * rho.rotation.double().cpu().numpy()
@@ -178,7 +181,7 @@ class Run:
         return result
 
     def _after(self, result: Registration, found: Drift) -> list[str]:
-        notes = []
+        notes = self._gone(result)
         folded = result.metrics["folded_fraction"]
         if folded > 0:
             share = f"{folded:.2%}" if folded >= 5e-5 else "less than 0.01%"
@@ -191,6 +194,16 @@ class Run:
         if not found.settled:
             notes.append("The points were still moving at the last iteration: more iterations may fit better.")
         return notes
+
+    def _gone(self, result: Registration) -> list[str]:
+        """What the fixed grid does not hold of the organs."""
+        assert result.warped_labels is not None
+        there = result.warped_labels.values()
+        gone = [name for value, name in zip(self.values, self.names, strict=True) if value not in there]
+        where = "image" if self.fixed is not None else "side's grid"
+        return (
+            [f"The fixed {where} does not hold {', '.join(gone)}: they were met, but lie outside it."] if gone else []
+        )
 
 
 def _of(kind: type[Any], inputs: Inputs, role: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,10 +25,26 @@ _WIDER = 5
 
 @dataclass(frozen=True)
 class Organs:
-    """labels: the region of every organ; surfaces: of those that were given so, by label; their regions are filled."""
+    """labels: the regions of all organs on one grid, where a smaller one is on top; segments: those that were given as
+    labels, as they were given; surfaces, regions: of the others, by label, and the voxels (*shape) bool they fill."""
 
     labels: LabelImage
+    segments: LabelImage
     surfaces: Mapping[int, Surface]
+    regions: Mapping[int, np.ndarray]
+
+    @property
+    def values(self) -> list[int]:
+        """The labels of all organs, of those that lie wholly under others as well."""
+        return sorted({*self.segments.values(), *self.surfaces})
+
+    def only(self, values: Sequence[int]) -> LabelImage:
+        """The regions of some organs, as they are without the others."""
+        whole = self.regions if self.surfaces else {}
+        regions = {value: whole[value] for value in values if value in whole}
+        inside = _on(self.segments, self.labels.grid) if regions else self.segments.array()
+        regions |= {value: inside == value for value in values if value not in regions}
+        return replace(self.labels, data=_painted(regions, inside.shape))
 
     @property
     def dim(self) -> int:
@@ -43,11 +59,20 @@ class Organs:
         """At most ``count`` points (N, d) mm, evenly spread over an organ's surface."""
         if value in self.surfaces:
             return spread_points(self.surfaces[value], count)
-        return surface_points(self.labels, value, count)
+        return surface_points(self.segments, value, count)
+
+    def corners(self, value: int) -> np.ndarray:
+        """Places (N, d) mm between which an organ lies."""
+        found = [self.surfaces[value].points.numpy()] if value in self.surfaces else []
+        where = self.labels.mask(value).nonzero()
+        if len(where):
+            low, high = where.amin(dim=0), where.amax(dim=0)
+            found.append(self.labels.grid.cropped(low.tolist(), (high - low + 1).tolist()).corners())
+        return np.concatenate(found)
 
     def surface(self, value: int) -> Surface:
         """With triangles, where there are any, and the organ's name."""
-        found = self.surfaces[value] if value in self.surfaces else surface_of(self.labels, value)
+        found = self.surfaces[value] if value in self.surfaces else surface_of(self.segments, value)
         return replace(found, name=self.name_of(value), values={})
 
     def has_inside(self, value: int) -> bool:
@@ -63,19 +88,25 @@ def organs_of(labels: LabelImage | None, surfaces: Surfaces | None, side: str) -
     _check_names(labels, parts, side)
     if not parts:
         assert labels is not None
-        return Organs(labels, {})
+        return Organs(labels, labels, {}, {})
     grid = _grid(labels, parts, side)
-    data = np.zeros(grid.shape, dtype=np.int32) if labels is None else _on(labels, grid)
-    names, colours, terms = ({}, {}, {}) if labels is None else (labels.names, labels.colours, labels.terms)
-    taken = set(names) | (set(labels.values()) if labels is not None else set())
+    segments = LabelImage.from_array(np.zeros(grid.shape), grid) if labels is None else labels
+    inside = _on(segments, grid)
+    taken = {*segments.names, *segments.values()}
     free = (value for value in itertools.count(1) if value not in taken)
     numbered = {next(free): part for part in parts}
-    regions = {value: region_of(part, grid) for value, part in numbered.items()}
-    regions |= {value: data == value for value in (labels.values() if labels is not None else ())}
-    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):  # what lies within another comes after
+    filled = {value: region_of(part, grid) for value, part in numbered.items()}
+    names = {**segments.names, **{value: part.name for value, part in numbered.items()}}
+    data = _painted(filled | {value: inside == value for value in segments.values()}, grid.shape)
+    return Organs(LabelImage(data, grid, names, segments.colours, segments.terms), segments, numbered, filled)
+
+
+def _painted(regions: Mapping[int, np.ndarray], shape: tuple[int, ...]) -> Tensor:
+    """(1, 1, *shape) labels of regions (*shape) bool; what lies within another comes after."""
+    data = np.zeros(shape, dtype=np.int32)
+    for value in sorted(regions, key=lambda value: -int(regions[value].sum())):
         data[regions[value]] = value
-    names = {**names, **{value: part.name for value, part in numbered.items()}}
-    return Organs(LabelImage.from_array(data, grid, names, colours, terms), numbered)
+    return torch.from_numpy(data)[None, None]
 
 
 def _checked(part: Surface, side: str) -> Surface:
@@ -131,26 +162,32 @@ def _on(labels: LabelImage, grid: Grid) -> np.ndarray:
 def matched(moving: Organs, fixed: Organs) -> Organs:
     """The moving organs with the labels of the fixed ones that they are, and others new; as they are where one side's
     organs, of which it has several, have no names."""
-    named = [any(value in each.labels.names for value in each.labels.values()) for each in (moving, fixed)]
-    if not all(named) and max(len(each.labels.values()) for each in (moving, fixed)) > 1:
+    named = [any(value in each.labels.names for value in each.values) for each in (moving, fixed)]
+    if not all(named) and max(len(each.values) for each in (moving, fixed)) > 1:
         return moving
     same = pairs(_described(moving), _described(fixed))
-    free = itertools.count(1 + max(*fixed.labels.values(), *fixed.labels.names, *moving.labels.values()))
-    return _renumbered(moving, {old: same.get(old) or next(free) for old in moving.labels.values()})
+    free = itertools.count(1 + max([0, *fixed.values, *fixed.labels.names, *moving.values]))
+    return _renumbered(moving, {old: same.get(old) or next(free) for old in moving.values})
 
 
 def _described(organs: Organs) -> dict[int, tuple[str, str]]:
-    labels = organs.labels
-    return {value: (labels.name_of(value), labels.terms.get(value, "")) for value in labels.values()}
+    return {value: (organs.name_of(value), organs.labels.terms.get(value, "")) for value in organs.values}
 
 
 def _renumbered(organs: Organs, new: Mapping[int, int]) -> Organs:
-    labels = organs.labels
+    return Organs(
+        _relabelled(organs.labels, new),
+        _relabelled(organs.segments, new),
+        {new[old]: surface for old, surface in organs.surfaces.items()},
+        {new[old]: region for old, region in organs.regions.items()},
+    )
+
+
+def _relabelled(labels: LabelImage, new: Mapping[int, int]) -> LabelImage:
     data = torch.zeros_like(labels.data)
     for old, value in new.items():
         data[labels.data == old] = value
     names = {value: labels.name_of(old) for old, value in new.items()}
     colours = {value: labels.colours[old] for old, value in new.items() if old in labels.colours}
     terms = {value: labels.terms[old] for old, value in new.items() if old in labels.terms}
-    surfaces = {new[old]: surface for old, surface in organs.surfaces.items()}
-    return Organs(LabelImage(data, labels.grid, names, colours, terms), surfaces)
+    return LabelImage(data, labels.grid, names, colours, terms)
