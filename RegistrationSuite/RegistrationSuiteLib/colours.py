@@ -9,6 +9,7 @@ import numpy as np
 import slicer
 import slicer.util
 import vtk
+from regsuite.wording import DISTANCE, ORGAN
 
 from RegistrationSuiteLib.scene.volumes import new_node
 
@@ -17,9 +18,6 @@ COLD_TO_HOT = ((0.35, 0.95, 1.0), (0.0, 0.3, 1.0), (0.0, 0.0, 0.0), (1.0, 0.15, 
 PALE_TO_RED = ((0.0, 0.0, 0.0),) * 2 + ((0.96, 0.96, 0.90), (0.95, 0.60, 0.30), (0.55, 0.00, 0.10))
 """Of which the upper half is used."""
 FOLDED = (1.0, 0.0, 1.0)
-
-ORGAN, DISTANCE = "organ", "distance, mm"
-"""Values of the points of organs' surfaces."""
 
 OURS = "RegistrationSuite.colours"
 """Attribute of the tables made here: one is changed rather than another made."""

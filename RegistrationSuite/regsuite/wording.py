@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ORGAN, DISTANCE = "organ", "distance, mm"
+"""Values of the points of organs' surfaces: the organ's colour, and how far the point is from the organ to be met."""
+
 from collections.abc import Mapping
 
 SHAPE, SHAPE_OUTSIDE = "explained_by_shape", "explained_by_shape_outside"

@@ -83,7 +83,7 @@ class BcpdParameters:
         0.0,
         "Field resolution",
         "Voxel size of the displacement field that the points' displacement is carried to; 0 takes a tenth of the "
-        "range, and never less than a voxel of the moving image.",
+        "smallest range, and never less than a voxel of the moving side.",
         unit="mm",
         minimum=0.0,
         maximum=50.0,

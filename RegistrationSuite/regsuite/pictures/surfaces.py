@@ -10,6 +10,7 @@ from regsuite.pictures.picture import Picture, encoded
 from regsuite.registration import Registration
 from regsuite.spatial import Surface
 from regsuite.spatial.meshes import bare_points
+from regsuite.wording import DISTANCE, ORGAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,10 +34,10 @@ def organs_picture(registration: Registration) -> Picture | None:
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    distance = surfaces["organs_after"].values["distance, mm"].numpy()
+    distance = surfaces["organs_after"].values[DISTANCE].numpy()
     scale = Normalize(0.0, max(float(np.percentile(distance, 95)), 1e-3))
     shown = [surfaces["organs_before"], surfaces["organs_after"], surfaces["organs_after"]]
-    colours = [each.values["organ"].numpy() for each in shown[:2]]
+    colours = [each.values[ORGAN].numpy() for each in shown[:2]]
     colours.append(colormaps["OrRd"](scale(distance))[:, :3])
     figure = Figure(figsize=(10.5, 7.2), layout="constrained")
     axes = figure.subplots(len(_SIDES), len(shown), sharex="row", sharey="row", squeeze=False)

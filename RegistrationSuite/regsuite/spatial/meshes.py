@@ -15,7 +15,7 @@ from torch import Tensor
 
 from regsuite.spatial.grid import Grid
 from regsuite.spatial.image import LabelImage
-from regsuite.spatial.surfaces import farthest_first, smooth_region
+from regsuite.spatial.surfaces import farthest_first, smooth_region, surface_points
 
 _NONE = torch.zeros(0, 3, dtype=torch.long)
 _DENSE = 3.0
@@ -114,8 +114,6 @@ def surface_of(labels: LabelImage, value: int) -> Surface:
 
     It is where the region, smoothed by 0.7 voxels, is one half.
     """
-    from regsuite.spatial.surfaces import surface_points
-
     name = labels.name_of(value)
     if labels.grid.dim == 2:
         return Surface(surface_points(labels, value), name=name)

@@ -17,13 +17,11 @@ from regsuite.solvers.drift.solve import Drift
 from regsuite.spatial import Surface
 from regsuite.spatial.meshes import distances, joined
 from regsuite.transforms import identity, warp_labels
+from regsuite.wording import DISTANCE, ORGAN
 
 _MOST = 10_000
 """Points of a surface whose distances are averaged."""
 COLUMNS = ["organ", "points", "distance before, mm", "distance after, mm", "change of volume, %"]
-DISTANCE = "distance, mm"
-ORGAN_COLOUR = "organ"
-"""Names of the values that the points of a surface have."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Measured:
             here, colour = self.result.inverse.points(y.points), self._colour(value)
             before.append(_valued(y, x, colour))
             after.append(_valued(replace(y, points=here), x, colour))
-            target.append(replace(x, values={ORGAN_COLOUR: colour.expand(len(x.points), 3)}))
+            target.append(replace(x, values={ORGAN: colour.expand(len(x.points), 3)}))
         for name, parts in (("organs_before", before), ("organs_after", after), ("organs_target", target)):
             self.result.surfaces[name] = joined(parts, name)
 
@@ -110,7 +108,7 @@ _WHEEL = (
 
 def _valued(surface: Surface, goal: Surface, colour: Tensor) -> Surface:
     distance = distances(surface.points, goal)
-    return replace(surface, values={DISTANCE: distance, ORGAN_COLOUR: colour.expand(len(distance), 3)})
+    return replace(surface, values={DISTANCE: distance, ORGAN: colour.expand(len(distance), 3)})
 
 
 def _apart(one: Surface, other: Surface) -> float:
