@@ -61,6 +61,7 @@ class Writer:
             "triangles": self.array(surface.triangles),
             "name": surface.name,
             "values": {name: self.array(value) for name, value in surface.values.items()},
+            "colour": surface.colour,
         }
 
     def spatial(self, value: Image | LabelImage | PointSet | Surfaces) -> dict[str, Any]:
@@ -117,7 +118,8 @@ class Reader:
     def surface(self, data: Mapping[str, Any]) -> Surface:
         """What Writer.surface described."""
         values = {name: self.tensor(key) for name, key in data["values"].items()}
-        return Surface(self.tensor(data["points"]), self.tensor(data["triangles"]), data["name"], values)
+        colour = None if data["colour"] is None else (data["colour"][0], data["colour"][1], data["colour"][2])
+        return Surface(self.tensor(data["points"]), self.tensor(data["triangles"]), data["name"], values, colour)
 
     def spatial(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces:
         """What Writer.spatial described."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 ORGAN, DISTANCE = "organ", "distance, mm"
 """Values of the points of organs' surfaces: the organ's colour, and how far the point is from the organ to be met."""
-
-from collections.abc import Mapping
 
 SHAPE, SHAPE_OUTSIDE = "explained_by_shape", "explained_by_shape_outside"
 NAMES = {SHAPE: "Explained by shape", SHAPE_OUTSIDE: "Explained by shape, outside the lesion"}

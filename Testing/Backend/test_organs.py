@@ -521,7 +521,7 @@ class TestOrgansThatShareSpace:
     def test_a_surface_within_a_segment_leaves_its_surface_alone(self) -> None:
         """A lesion that one side alone has: the liver is met as without it, and Dice is that of whole livers."""
         sides = {"fixed_labels": self._labels((48, 48, 48), 30), "moving_labels": self._labels((56, 46, 48), 28)}
-        lesion = Surfaces([self._ball("Lesion", (60, 48, 48), 12)])
+        lesion = Surfaces([replace(self._ball("Lesion", (60, 48, 48), 12), colour=(0.1, 0.9, 0.2))])
         alone, with_lesion = _run(sides), _run({**sides, "fixed_surfaces": lesion})
         for name in ("surface_distance_liver_mm", "dice_liver_after"):
             assert with_lesion.metrics[name] == pytest.approx(alone.metrics[name], abs=0.02)

@@ -27,13 +27,14 @@ _HALVINGS = 24
 class Surface:
     """Points (N, d) float64 RAS mm, and triangles (T, 3) of them: none where it is a mere cloud.
 
-    values: by name, a number (N,) or a colour (N, 3) in 0..1 of every point.
+    values: by name, a number (N,) or a colour (N, 3) in 0..1 of every point; colour: (r, g, b) in 0..1, if it has one.
     """
 
     points: Tensor
     triangles: Tensor = _NONE
     name: str = ""
     values: Mapping[str, Tensor] = field(default_factory=dict)
+    colour: tuple[float, float, float] | None = None
 
     @property
     def dim(self) -> int:

@@ -97,8 +97,9 @@ def organs_of(labels: LabelImage | None, surfaces: Surfaces | None, side: str) -
     numbered = {next(free): part for part in parts}
     filled = {value: region_of(part, grid) for value, part in numbered.items()}
     names = {**segments.names, **{value: part.name for value, part in numbered.items()}}
+    colours = {**segments.colours, **{value: part.colour for value, part in numbered.items() if part.colour}}
     data = _painted(filled | {value: inside == value for value in segments.values()}, grid.shape)
-    return Organs(LabelImage(data, grid, names, segments.colours, segments.terms), segments, numbered, filled)
+    return Organs(LabelImage(data, grid, names, colours, segments.terms), segments, numbered, filled)
 
 
 def _painted(regions: Mapping[int, np.ndarray], shape: tuple[int, ...]) -> Tensor:
