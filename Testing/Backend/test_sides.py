@@ -290,3 +290,9 @@ def test_surfaces_far_from_the_segments_are_doubted() -> None:
     far = Surface(torch.tensor([[0.0, 0, 0], [5000, 0, 0], [0, 5000, 0]], dtype=torch.float64), name="Spleen")
     with pytest.raises(InputError, match="fixed surfaces lie far from the fixed segments"):
         organs_of(labels, Surfaces([far]), "fixed")
+
+
+def test_surfaces_keep_their_colours() -> None:
+    ball = Surface(torch.rand(30, 3, dtype=torch.float64) * 20, name="Airways", colour=(0.1, 0.9, 0.2))
+    found = organs_of(None, Surfaces([ball]), "moving")
+    assert [found.labels.colours[value] for value in found.values] == [(0.1, 0.9, 0.2)]
