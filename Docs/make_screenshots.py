@@ -1,4 +1,4 @@
-"""The pictures of the tutorial, into Resources/Screenshots: ``python Docs/make_screenshots.py [DEMO]``.
+"""The pictures of the documentation, into Resources/Screenshots: ``python Docs/make_screenshots.py [DEMO]``.
 
 The panel is grabbed from the simulation of Slicer's Qt widgets in Testing/Rig, the views are Slicer's own, drawn off
 screen. DEMO: the folder that ``make demo`` wrote; the pictures of the brain come from it.
@@ -17,7 +17,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENSHOTS = ROOT / "Resources" / "Screenshots"
-MODULE = ROOT / "RegistrationSuite" / "TumourMetamorphosis" / "TumourMetamorphosis.py"
+MODULES = ROOT / "RegistrationSuite"
 sys.path.insert(0, str(ROOT / "Testing"))
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 300_000
 PANEL_WIDTH = 460
+SPACE = (400, 400)
+FROM_THE_FRONT = (0.3, 1.0, 0.25)
 BRAIN = {"before-after": "brain-before-after", "slicer-views": "brain-views"}
 """Pictures of the demonstration, and their names here."""
 
@@ -57,20 +59,19 @@ def brain(demo: Path) -> None:
 
 
 class Tour:
-    """The module on the simulated Slicer, with the sample TumourHead3D loaded through its sample data."""
+    """A module on the simulated Slicer, with a sample loaded through its sample data into the roles given."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str, sample: str, *roles: str) -> None:
         from Rig import simulation
 
         simulation.start()
         import slicer
 
         self.app = slicer.app
-        self.module = simulation.load_module(MODULE)
+        self.module = simulation.load_module(MODULES / module / f"{module}.py")
         source = next(
-            each for each in slicer.modules.sampleDataSources["Registration Suite"] if each.sampleName == "TumourHead3D"
+            each for each in slicer.modules.sampleDataSources["Registration Suite"] if each.sampleName == sample
         )
-        roles = ("fixed", "moving", "mask", "fixed_labels", "moving_labels")
         self.nodes = dict(zip(roles, source.customDownloader(source), strict=True))
         self.window = self.module.widgetRepresentation()
         self.panel = self.window.self().panel
@@ -105,7 +106,7 @@ class Tour:
 
 def tour() -> None:
     """The panel from its inputs to its results, and what its buttons show."""
-    walk = Tour()
+    walk = Tour("TumourMetamorphosis", "TumourHead3D", "fixed", "moving", "mask", "fixed_labels", "moving_labels")
     panel, ui = walk.panel, walk.panel.ui
     for role, node in walk.nodes.items():
         panel.form.inputs[role].selector.setCurrentNode(node)
@@ -123,6 +124,32 @@ def tour() -> None:
     walk.sections(log=False)
     walk.grab("panel-results")
     views_of(ui, panel.results.nodes, walk)
+    walk.module.close()
+
+
+def organs() -> None:
+    """Two abdomens in the panel of multi-organ point clouds, and their organs in 3D before and after."""
+    from RegistrationSuiteLib import views
+
+    walk = Tour("MultiOrganPointClouds", "Abdomens3D", "fixed", "moving", "fixed_labels", "moving_labels")
+    panel, ui = walk.panel, walk.panel.ui
+    for role in ("fixed_labels", "moving_labels"):
+        panel.form.inputs[role].selector.setCurrentNode(walk.nodes[role])
+        walk.nodes[role].GetDisplayNode().SetVisibility(False)
+    walk.grab("organs-panel")
+    ui.applyButton.click()
+    walk.wait(lambda: not panel.runner.running)
+    with views.ThreeDView("1", SPACE) as space:
+        pictures = []
+        for title, button in (("Organs before", ui.showBeforeButton), ("Organs after", ui.showAfterButton)):
+            button.click()
+            walk.app.processEvents()
+            space.look_from(FROM_THE_FRONT)
+            pictures.append((title, space.render()))
+        ui.showErrorButton.click()
+        walk.app.processEvents()
+        pictures.append(("Point error", space.render()))
+    save(views.panel([pictures]), "organs-3d")
     walk.module.close()
 
 
@@ -174,6 +201,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         brain(Path(sys.argv[1]))
     tour()
+    organs()
 
 
 if __name__ == "__main__":
