@@ -526,6 +526,17 @@ class TestOrgansThatShareSpace:
         for name in ("surface_distance_liver_mm", "dice_liver_after"):
             assert with_lesion.metrics[name] == pytest.approx(alone.metrics[name], abs=0.02)
 
+    def test_the_table_has_distance_and_dice_of_every_organ(self) -> None:
+        sides = {"fixed_labels": self._labels((48, 48, 48), 30), "moving_labels": self._labels((56, 46, 48), 28)}
+        cloud = [Surface(self._ball("", (48, 48 + shift, 48), 40).points[::20], name="Shell") for shift in (0.0, 5.0)]
+        given = {"fixed_surfaces": Surfaces(cloud[:1]), "moving_surfaces": Surfaces(cloud[1:])}
+        found = _run({**sides, **given})
+        table, metrics = found.tables["organs"], found.metrics
+        liver, shell = (dict(zip(table.columns, row, strict=True)) for row in table.rows[:2])
+        assert liver["Dice after"] == metrics["dice_liver_after"] > 0.9 > liver["Dice before"]
+        assert liver["distance after, mm"] == metrics["surface_distance_liver_mm"]
+        assert np.isnan(shell["Dice after"])
+
     def test_a_whole_under_its_parts(self) -> None:
         """No voxel is left to the whole; it is met as well as its parts."""
 

@@ -217,7 +217,7 @@ _OUTPUTS = (
     Output("jacobian", "image", "Jacobian", "Determinant of the transform: above 1 the moving tissue has shrunk."),
     Output("energy", "curve", "Fit", "Distance σ between the clouds over the iterations."),
     Output("overlap", "table", "Overlap", "Dice of each organ before and after."),
-    Output("organs", "table", "Organs", "Points, distance between the surfaces and volume of each organ."),
+    Output("organs", "table", "Organs", "Points, distance between the surfaces, Dice and volume of each organ."),
     Output("fixed_labels_on_moving", "labels", "Fixed organs on the moving image", "By the inverse.", frame="moving"),
 )
 _PAPER = {"deviation": 10.0, "range": 30.0, "organ_shift": 0.0, "organ_strain": 0.0}

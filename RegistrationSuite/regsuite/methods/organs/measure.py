@@ -21,7 +21,19 @@ from regsuite.wording import DISTANCE, ORGAN
 
 _MOST = 10_000
 """Points of a surface whose distances are averaged."""
-COLUMNS = ["organ", "points", "distance before, mm", "distance after, mm", "change of volume, %"]
+COLUMNS = [
+    "organ",
+    "points",
+    "distance before, mm",
+    "distance after, mm",
+    "Dice before",
+    "Dice after",
+    "change of volume, %",
+]
+
+
+_NONE = (math.nan, math.nan)
+"""Dice of what has no inside."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +68,20 @@ class Measured:
 
     def _add_organs(self, solid: list[int]) -> None:
         rows: list[list[Any]] = []
+        overlap = {row[0]: row[1:] for row in self.result.tables["overlap"].rows} if solid else {}
         for value in self.values:
             y, x = self.moving.surface(value), self.fixed.surface(value)
             moved = replace(y, points=self.result.inverse.points(y.points))
             name, apart = self.fixed.name_of(value), [_apart(y, x), _apart(moved, x)]
-            rows.append([name, len(y.points), *apart, self._growth(value) if value in solid else math.nan])
+            growth = self._growth(value) if value in solid else math.nan
+            rows.append([name, len(y.points), *apart, *overlap.get(name, _NONE), growth])
             self.result.metrics[f"surface_distance_{evaluation.key_of(name)}_mm"] = apart[1]
         means = [float(np.mean([row[column] for row in rows])) for column in (2, 3)]
         self.result.metrics |= {"surface_distance_before_mm": means[0], "surface_distance_after_mm": means[1]}
         self.result.tables["organs"] = Table(
-            "Organs", COLUMNS, [*rows, ["mean", sum(row[1] for row in rows), *means, math.nan]]
+            "Organs",
+            COLUMNS,
+            [*rows, ["mean", sum(row[1] for row in rows), *means, *overlap.get("mean", _NONE), math.nan]],
         )
 
     def _growth(self, value: int) -> float:

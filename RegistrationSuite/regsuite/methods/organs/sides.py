@@ -40,10 +40,8 @@ class Organs:
 
     def only(self, values: Sequence[int]) -> LabelImage:
         """The regions of some organs, as they are without the others."""
-        whole = self.regions if self.surfaces else {}
-        regions = {value: whole[value] for value in values if value in whole}
-        inside = _on(self.segments, self.labels.grid) if regions else self.segments.array()
-        regions |= {value: inside == value for value in values if value not in regions}
+        inside = _on(self.segments, self.labels.grid)
+        regions = {value: self.regions.get(value, inside == value) for value in values}
         return replace(self.labels, data=_painted(regions, inside.shape))
 
     @property
