@@ -116,6 +116,29 @@ class TestWithoutAnImage:
         assert grid_of(nodes["fixed_labels"]).same_as(whole)
         assert scene.labels_from_node(nodes["fixed_labels"]).grid.same_as(whole)
 
+    def test_a_segmentation_that_left_its_volume_loses_no_voxel(self) -> None:
+        """40 and 120 mm: the volume it was drawn on stays behind, or both go."""
+        nodes = samples.abdomen_3d()
+        count = len(np.argwhere(scene.labels_from_node(nodes["moving_labels"]).array()))
+        shifted = np.eye(4)
+        shifted[:3, 3] = (40, 120, 0)
+        under(nodes["moving_labels"], shifted)
+        labels = scene.labels_from_node(nodes["moving_labels"])
+        assert len(np.argwhere(labels.array())) == count
+        moved = np.asarray(labels.grid.origin) - np.asarray(grid_of(nodes["moving"]).origin)
+        assert moved == pytest.approx((40, 120, 0))
+        nodes["moving"].SetAndObserveTransformNodeID(nodes["moving_labels"].GetTransformNodeID())
+        assert grid_of(nodes["moving_labels"]).same_as(grid_of(nodes["moving"]))
+
+    def test_voxels_without_a_geometry_of_their_own_are_all_there(self) -> None:
+        nodes = samples.abdomen_3d()
+        node = nodes["moving_labels"]
+        count = len(np.argwhere(scene.labels_from_node(node).array()))
+        slicer.mrmlScene.RemoveNode(nodes["moving"])
+        parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+        node.GetSegmentation().SetConversionParameter(parameter, "")
+        assert len(np.argwhere(scene.labels_from_node(node).array())) == count
+
     def test_surfaces_alone_get_a_grid_around_them(self) -> None:
         node = segmentation("Drawn", Liver=(10.0, 20.0, 30.0))
         labels = scene.labels_from_node(node)
