@@ -12,7 +12,7 @@ import slicer
 import slicer.util
 import vtk
 from conftest import ROOT, contents, wait
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import samples, views
 from RegistrationSuiteLib.runner import JobRunner
 from regsuite import catalog
 from regsuite.couplings import coherence_matrix
@@ -172,6 +172,44 @@ def test_organs_are_seen_before_and_after_and_undone(panel: Any, nodes: dict[str
     assert np.all(slicer.util.arrayFromTableColumn(made["overlap"], "Dice after") > 0.8)
     ui.undoButton.click()
     assert {node for node in set(contents()) - before if "Display" not in node and "Storage" not in node} == set()
+
+
+def run(panel: Any) -> dict[str, Any]:
+    """Apply to its end; the new nodes by output name."""
+    panel.ui.applyButton.click()
+    wait(lambda: not panel.runner.running, 120)
+    assert panel.ui.statusLabel.text.startswith("Done in ")
+    return panel.results.nodes
+
+
+def test_results_without_an_image_and_without_what_the_user_removed(panel: Any, nodes: dict[str, Any]) -> None:
+    quick(panel)
+    made, ui = run(panel), panel.ui
+    with views.SliceView("Axial", "Red", (200, 200)) as view:
+        ui.showJacobianButton.click()
+        assert view.composite.GetForegroundVolumeID() == made["jacobian"].GetID()
+        ui.showJacobianButton.click()
+        assert view.composite.GetForegroundVolumeID() is None
+    organs = (ui.showBeforeButton, ui.showAfterButton, ui.showErrorButton)
+    assert all(button.enabled for button in organs)
+    slicer.mrmlScene.RemoveNode(made["organs_before"])
+    assert [button.enabled for button in organs] == [False, True, True]
+    ui.showAfterButton.click()
+    ui.showErrorButton.click()
+    slicer.mrmlScene.RemoveNode(made["organs_target"])
+    assert not any(button.enabled or button.checked for button in organs)
+
+
+def test_a_second_run_takes_the_place_of_the_first_one_s_organs(panel: Any, nodes: dict[str, Any]) -> None:
+    quick(panel)
+    first = run(panel)
+    panel.ui.showErrorButton.click()
+    second = run(panel)
+    names = ("organs_before", "organs_after", "organs_target")
+    assert [first[name].GetDisplayNode().GetVisibility() for name in names] == [0, 0, 0]
+    assert [second[name].GetDisplayNode().GetVisibility() for name in names] == [0, 1, 1]
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(first["organs_after"])
+    assert not legend.GetVisibility()
 
 
 def test_cancel_in_mid_run(panel: Any, nodes: dict[str, Any]) -> None:
