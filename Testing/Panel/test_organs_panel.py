@@ -96,6 +96,32 @@ def test_tables_have_a_row_for_every_organ_of_both_sides(panel: Any, nodes: dict
     assert rows(field(panel, "organs").table) == []
 
 
+def test_rows_follow_segments_that_are_renamed_added_and_removed(panel: Any, nodes: dict[str, Any]) -> None:
+    table = field(panel, "organs").table
+    fixed, moving = (nodes[f"{side}_labels"].GetSegmentation() for side in ("fixed", "moving"))
+    assert not panel.form.inputs["fixed_labels"].segments.isVisibleTo(panel.widget)
+    for segmentation in (fixed, moving):
+        segmentation.GetSegment(segmentation.GetSegmentIdBySegmentName("Liver")).SetName("Lever")
+    assert rows(table) == ["Lever", *ORGANS[1:]]
+    for segmentation in (fixed, moving):
+        segmentation.AddEmptySegment("", "Colon")
+    assert rows(table) == ["Lever", *ORGANS[1:], "Colon"]
+    moving.RemoveSegment(moving.GetSegmentIdBySegmentName("Spleen"))
+    assert rows(table) == ["Lever", *ORGANS[2:], "Colon"]
+    assert not panel.form.inputs["fixed_labels"].segments.isVisibleTo(panel.widget)
+
+
+def test_rows_follow_models_that_are_renamed(panel: Any) -> None:
+    models = {side: [balls(f"{side} {place}", place) for place in range(2)] for side in ("fixed", "moving")}
+    for side, each in models.items():
+        for model in each:
+            panel.form.inputs[f"{side}_surfaces"].selector.check(model)
+    assert rows(field(panel, "organs").table) == []
+    for model in (models["fixed"][0], models["moving"][1]):
+        model.SetName("Femur")
+    assert rows(field(panel, "organs").table) == ["Femur"]
+
+
 def test_a_cell_is_one_organ_s_own_value(panel: Any, nodes: dict[str, Any]) -> None:
     write(panel, "organs", 0, 1, "7.5")
     write(panel, "organs", 4, 0, "90")
