@@ -11,11 +11,12 @@ import slicer
 import slicer.util
 import vtk
 from RegistrationSuiteLib import display, run_headless, samples, scene, views
-from RegistrationSuiteLib.logic import MethodLogic
+from RegistrationSuiteLib.logic import MethodLogic, Request
 from RegistrationSuiteLib.scene.geometry import grid_of
 from RegistrationSuiteLib.scene.organs import organ_names
 from RegistrationSuiteLib.scene.surfaces import names_of
 from RegistrationSuiteLib.scene.volumes import new_node
+from regsuite import jobs
 from regsuite.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -167,6 +168,34 @@ class TestWithoutAnImage:
     def test_a_side_with_nothing(self) -> None:
         with pytest.raises(InputError, match="nothing on the moving side: choose one of moving organs"):
             MethodLogic(("mo-bcpd",)).register(fixed_surfaces=[ball("Liver", (0, 0, 0))])
+
+    def test_one_model_is_a_list_of_one(self) -> None:
+        logic = MethodLogic(("mo-bcpd",))
+        ball("Liver", (0, 0, 0), 25.0)
+        nodes = logic.register(fixed_surfaces="Liver", moving_surfaces=ball("Leber", (10, 6, 0), 22.0), **QUICK)
+        assert slicer.util.arrayFromModelPointData(nodes["organs_after"], "distance, mm").mean() < 1.0
+
+    def test_what_is_given_for_something_else(self) -> None:
+        logic, liver, drawn = (
+            MethodLogic(("mo-bcpd",)),
+            ball("Liver", (0, 0, 0)),
+            segmentation("Drawn", Liver=(0, 0, 0)),
+        )
+        with pytest.raises(InputError, match="'Fixed organs' takes one node, and a list was given"):
+            logic.register(fixed_labels=[drawn], moving_labels=drawn)
+        with pytest.raises(InputError, match=r"'Liver' is no segmentation.* give it as one of 'fixed_surfaces'"):
+            logic.register(fixed_labels=liver, moving_labels=drawn)
+        with pytest.raises(InputError, match="nothing on the fixed side"):
+            logic.register(fixed_surfaces=[], moving_labels=drawn)
+
+    def test_surfaces_that_are_gone_at_the_end(self) -> None:
+        """Every node of a list is asked for, not the first one alone."""
+        fixed, moving = ([ball(name, (x, 0, 0)) for name, x in (("Liver", 0), ("Spleen", 60))] for _ in range(2))
+        request = Request("mo-bcpd", {"fixed_surfaces": fixed, "moving_surfaces": moving}, parameters={"points": 60})
+        registration = jobs.run(request.job())
+        slicer.mrmlScene.RemoveNode(moving[1])
+        with pytest.raises(InputError, match=r"The moving surfaces were removed .* load them and run again"):
+            request.add(registration)
 
     def test_headless(self, tmp_path: Path) -> None:
         """Models in files become a scene, a transform and models with their distances in files."""
