@@ -13,6 +13,7 @@ import vtk
 from RegistrationSuiteLib import display, run_headless, samples, scene, views
 from RegistrationSuiteLib.logic import MethodLogic, Request
 from RegistrationSuiteLib.scene.geometry import grid_of
+from RegistrationSuiteLib.scene.labels import segments_on_grid
 from RegistrationSuiteLib.scene.organs import organ_names
 from RegistrationSuiteLib.scene.surfaces import names_of
 from RegistrationSuiteLib.scene.volumes import new_node
@@ -214,6 +215,57 @@ class TestWithoutAnImage:
         model = slicer.util.loadModel(str(tmp_path / "out" / "organs_after.vtp"))
         assert slicer.util.arrayFromModelPointData(model, "distance, mm").mean() < 1.0
         assert slicer.util.arrayFromModelPoints(model)[:, 1].mean() == pytest.approx(0, abs=1.0)
+
+
+def disc(name: str, height: float, x: float) -> Any:
+    """A slice of labels, at some height, with a disc that is the Liver."""
+    from regsuite.spatial import Grid, LabelImage
+
+    grid = Grid.from_affine((60, 60), np.array([[0.0, 2, -60], [2, 0, -60], [0, 0, 1]]))
+    centres = grid.to_world(np.stack(np.meshgrid(range(60), range(60), indexing="ij"), axis=-1).reshape(-1, 2))
+    array = (np.linalg.norm(centres - (x, 0), axis=1) < 25).astype(np.int16).reshape(60, 60)
+    plane = scene.Plane(frame=np.eye(3)[:, :2], normal=np.eye(3)[2], offset=height, thickness=1.0, axis=0)
+    return scene.labelmap_from_labels(LabelImage.from_array(array, grid, {1: "Liver"}), name, plane)
+
+
+class TestWhatComesBack:
+    def test_surfaces_beside_segments_that_overlap(self) -> None:
+        """Every organ is among the warped ones, whole, and is what it was in terminology."""
+        organs = {"Liver": (0.0, 0.0, 0.0), "Vessel": (12.0, 0.0, 0.0)}
+        given: dict[str, Any] = {f"{side}_labels": segmentation(side, **organs) for side in ("fixed", "moving")}
+        given |= {f"{side}_surfaces": [ball("Femur", (0, 0, 70))] for side in ("fixed", "moving")}
+        entry = "list~SCT^123037004^Structure~SCT^10200004^Liver~^^~list~^^~^^"
+        moving = given["moving_labels"].GetSegmentation()
+        moving.GetSegment(moving.GetSegmentIdBySegmentName("Liver")).SetTag("TerminologyEntry", entry)
+        warped = MethodLogic(("mo-bcpd",)).register(**given, **QUICK)["warped_labels"]
+        segments = [warped.GetSegmentation().GetSegment(each) for each in warped.GetSegmentation().GetSegmentIDs()]
+        assert [segment.GetName() for segment in segments] == ["Liver", "Vessel", "Femur"]
+        found = vtk.reference("")
+        assert segments[0].GetTag("TerminologyEntry", found)
+        assert str(found) == entry
+        volumes = [segment.voxel_count for segment in segments_on_grid(warped, grid_of(warped))]
+        assert volumes[1] == pytest.approx(volumes[0], rel=0.05)
+        assert volumes[2] == pytest.approx(volumes[0], rel=0.05)
+
+    def test_a_slice_and_points(self) -> None:
+        """Points lie in no plane of their own; what comes back lies in that of the slice."""
+        points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Liver")
+        for angle in np.linspace(0, 2 * np.pi, 40, endpoint=False):
+            points.AddControlPoint(vtk.vtkVector3d(10 + 25 * np.cos(angle), 25 * np.sin(angle), 3))
+        nodes = MethodLogic(("mo-bcpd",)).register(
+            fixed_labels=disc("fixed", 7, 0), moving_surfaces=[points], resolution=4, **QUICK
+        )
+        for name in ("organs_before", "organs_after", "organs_target"):
+            assert slicer.util.arrayFromModelPoints(nodes[name])[:, 2] == pytest.approx(7)
+        assert slicer.util.arrayFromModelPointData(nodes["organs_after"], "distance, mm").mean() < 1.5
+
+    def test_slices_at_two_heights(self) -> None:
+        """Organs are seen before where the moving slice is, and after where the fixed one is."""
+        nodes = MethodLogic(("mo-bcpd",)).register(
+            fixed_labels=disc("fixed", 7, 0), moving_labels=disc("moving", -20, 10), resolution=4, **QUICK
+        )
+        for name, height in (("organs_before", -20), ("organs_after", 7), ("organs_target", 7)):
+            assert slicer.util.arrayFromModelPoints(nodes[name])[:, 2] == pytest.approx(height)
 
 
 class TestNames:
