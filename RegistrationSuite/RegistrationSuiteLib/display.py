@@ -32,7 +32,7 @@ DOT_PIXELS = 4
 
 
 def show_overlay(fixed: Any, warped: Any, opacity: float = 0.5) -> None:
-    """The warped image over the fixed one in all slice views; :func:`fade` moves between them."""
+    """The warped image, where there is one, over the fixed one in all slice views; :func:`fade` moves between them."""
     for logic in _slice_logics():
         _layers(logic, fixed, warped, opacity)
     _face_slice(fixed)
@@ -275,6 +275,12 @@ def show_organs(shown: Any, target: Any, visible: bool = True) -> None:
         _as_dots_where_bare(node)
         colours.colour_by_organ(node)
     _hide_legend(shown)
+
+
+def hide_organs(node: Any) -> None:
+    """A model of organs, with its legend."""
+    node.GetDisplayNode().SetVisibility(False)
+    _hide_legend(node)
 
 
 def show_point_error(shown: Any, target: Any, visible: bool = True) -> None:

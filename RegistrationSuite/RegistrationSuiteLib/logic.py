@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +25,7 @@ SIDES: tuple[Side, Side] = ("fixed", "moving")
 class Request:
     """One registration as a user asks for it.
 
-    inputs: MRML nodes by role, of surfaces a list; segments: by role, the ID of the one segment that counts in a
+    inputs: MRML nodes by role, of surfaces one or a list; segments: by role, the ID of the one segment that counts in a
     segmentation (all of them where none is named); parameters: values or texts by name; outputs: by name, nodes to be
     filled; the rest are made.
     """
@@ -48,6 +48,7 @@ class Request:
         for role, item in declared.items():
             if item.required and self.inputs.get(role) is None:
                 raise InputError(f"{method.title} needs the input '{item.title}': choose a node for it.")
+            _check_kind(item, self.inputs.get(role), tuple(declared))
         for side in SIDES:
             if self.anchor(side) is None:
                 titles = [item.title.lower() for item in method.inputs if item.role.startswith(side)]
@@ -62,18 +63,22 @@ class Request:
         method = catalog.method(self.method)
         inputs: dict[str, Any] = {}
         for item in sorted(method.inputs, key=lambda item: item.role == "fixed_labels"):
-            if self.inputs.get(item.role) is not None:
+            if self._nodes(item.role):
                 inputs[item.role] = self._convert(item, inputs)
         return Job(self.method, inputs, dict(self.parameters), self.seed, self.device)
 
     def anchor(self, side: Side) -> Any:
         """The node that says where a side lies: its image, else its labels, else the first of its surfaces."""
-        node = self.inputs.get(self._anchor_role(side))
-        return node[0] if isinstance(node, list) else node
+        return next(iter(self._nodes(self._anchor_role(side))), None)
 
     def _anchor_role(self, side: Side) -> str:
         roles = (side, f"{side}_labels", f"{side}_surfaces")
-        return next((role for role in roles if self.inputs.get(role)), side)
+        return next((role for role in roles if self._nodes(role)), side)
+
+    def _nodes(self, role: str) -> list[Any]:
+        """What was given for an input, one node or several."""
+        given = self.inputs.get(role)
+        return list(given) if isinstance(given, (list, tuple)) else [given] if given is not None else []
 
     def _convert(self, item: Input, converted: Mapping[str, Any]) -> Any:
         """The content of one input node; fixed labels get the values of the moving labels of the same name."""
@@ -81,7 +86,7 @@ class Request:
 
         node, fixed = self.inputs[item.role], self.anchor("fixed")
         if item.kind == "surfaces":
-            return scene.surfaces_from_nodes(node, fixed)
+            return scene.surfaces_from_nodes(self._nodes(item.role), fixed)
         if item.kind == "image":
             return scene.image_from_node(node, fixed)
         if item.kind == "points":
@@ -98,12 +103,29 @@ class Request:
         titles = {item.role: item.title.lower() for item in catalog.method(self.method).inputs}
         fixed, moving = (self.anchor(side) for side in SIDES)
         for side in SIDES:
-            if not slicer.mrmlScene.IsNodePresent(self.anchor(side)):
-                gone = titles[self._anchor_role(side)]
+            role = self._anchor_role(side)
+            if not all(slicer.mrmlScene.IsNodePresent(node) for node in self._nodes(role)):
+                was, it = ("were", "them") if titles[role].endswith("s") else ("was", "it")
                 raise InputError(
-                    f"The {gone} was removed from the scene while the registration ran: load it and run again."
+                    f"The {titles[role]} {was} removed from the scene while the registration ran: load {it} and run "
+                    "again."
                 )
         return results.add_registration(registration, fixed, moving, self.outputs, self.inputs.get("moving_labels"))
+
+
+def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
+    """InputError where several nodes were given for what is one, or surfaces for labels."""
+    if item.kind != "surfaces" and isinstance(given, (list, tuple)):
+        raise InputError(f"The input '{item.title}' takes one node, and a list was given: give one of its nodes.")
+    if item.kind not in ("labels", "mask") or given is None:
+        return
+    if not given.IsA("vtkMRMLSegmentationNode") and not given.IsA("vtkMRMLVolumeNode"):
+        surfaces = item.role.replace("labels", "surfaces")
+        other = f", or give it as one of '{surfaces}'" if surfaces in roles and surfaces != item.role else ""
+        raise InputError(
+            f"'{given.GetName()}' is no segmentation, and the input '{item.title}' takes one: choose a segmentation or "
+            f"a label volume{other}."
+        )
 
 
 def found_node(given: Any, use: str) -> Any:
@@ -167,7 +189,7 @@ class MethodLogic:
         fixed, moving: scalar volume nodes, which some methods can do without; mask: a segmentation or label volume
         node, where the method takes one.
         options: the method's other inputs by role, such as ``moving_labels``, and its parameters by name.
-        Every node may be given by its name or ID; surfaces are a list of nodes.
+        Every node may be given by its name or ID; surfaces are one node or a list.
         method: the first of this logic's without a name; preset: parameters start from its values.
         segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
         progress: is told of the run; without one, what the run logs is written to the console. What a user should know

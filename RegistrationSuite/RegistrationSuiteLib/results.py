@@ -17,13 +17,22 @@ from regsuite.errors import InputError
 
 from RegistrationSuiteLib import colours, scene
 from RegistrationSuiteLib.scene.geometry import grid_of, plane_of
-from RegistrationSuiteLib.scene.labels import Segment, overlapping, segmentation_from_segments, segments_on_grid
+from RegistrationSuiteLib.scene.labels import (
+    Segment,
+    colour_of,
+    copy_terminology,
+    overlapping,
+    segmentation_from_segments,
+    segments_on_grid,
+)
 from RegistrationSuiteLib.scene.nodes import all_nodes
 from RegistrationSuiteLib.scene.volumes import new_node
 
 if TYPE_CHECKING:
     from regsuite.registration import Curve, Registration, Table
     from regsuite.spatial import Image, LabelImage
+
+    from RegistrationSuiteLib.scene import Plane
 
 TITLES = {
     "transform": "transform",
@@ -196,7 +205,12 @@ class _Writer:
     def __post_init__(self) -> None:
         self.declared = catalog.outputs_of(self.registration.record)
         self.plane = plane_of(self.fixed)
-        self.moving_plane = plane_of(self.moving, self.fixed) if self.plane else None
+        self.moving_plane = self._plane_of_moving() if self.plane else None
+
+    def _plane_of_moving(self) -> Plane | None:
+        """Models and markups lie in no plane of their own: they were projected onto the fixed one."""
+        flat = self.moving.IsA("vtkMRMLVolumeNode") or _is_segmentation(self.moving)
+        return plane_of(self.moving, self.fixed) if flat else self.plane
 
     def nodes(self) -> dict[str, Any]:
         registration = self.registration
@@ -210,7 +224,7 @@ class _Writer:
         for name, image in registration.images.items():
             made[name] = self._image(name, image)
         for name, surface in registration.surfaces.items():
-            made[name] = scene.model_from_surface(surface, self._name(name), self.plane)
+            made[name] = scene.model_from_surface(surface, self._name(name), self._plane_of(name))
         for name, frames in registration.sequences.items():
             made[name] = self._sequence(name, frames)
         for name, curve in registration.curves.items():
@@ -226,6 +240,13 @@ class _Writer:
         for name, curve in self.registration.curves.items():
             players[f"{name}_chart"] = self._chart(name, curve, made[name])
         return players
+
+    def _on_moving(self, output: str) -> bool:
+        return output in self.declared and self.declared[output].frame == "moving"
+
+    def _plane_of(self, output: str) -> Plane | None:
+        """That of the side in whose frame an output is declared."""
+        return self.moving_plane if self._on_moving(output) else self.plane
 
     def _name(self, output: str) -> str:
         return f"{self.moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
@@ -269,15 +290,26 @@ class _Writer:
         if self._overlapping():
             grid = self.registration.fixed_grid
             solid = self.plane.lift_grid(grid) if self.plane else grid
-            node = segmentation_from_segments(list(self._warped_segments()), solid, name)
+            segments = list(self._warped_segments())
+            node = segmentation_from_segments([*segments, *self._others(labels, segments)], solid, name)
         else:
             node = scene.segmentation_from_labels(labels, name, self.plane)
+        if self.moving_labels is not None and _is_segmentation(self.moving_labels):
+            copy_terminology(self.moving_labels, node)
         return _outlined(node, self.fixed)
 
+    def _others(self, labels: LabelImage, segments: Sequence[Segment]) -> Iterator[Segment]:
+        """The labels that are no segments: of organs that were given as surfaces beside them."""
+        names = {segment.name for segment in segments}
+        for value in labels.values():
+            if labels.name_of(value) not in names:
+                mask = labels.array() == value
+                solid = np.expand_dims(mask, self.plane.axis) if self.plane else mask
+                yield Segment(value, labels.name_of(value), colour_of(labels, value), solid)
+
     def _labels(self, output: str, labels: LabelImage) -> Any:
-        """A segmentation, unless a label volume was chosen, in the plane of the image in whose frame it is declared."""
-        moving = output in self.declared and self.declared[output].frame == "moving"
-        plane, name = self.moving_plane if moving else self.plane, self._name(output)
+        """A segmentation, unless a label volume was chosen."""
+        moving, plane, name = self._on_moving(output), self._plane_of(output), self._name(output)
         if output in self.chosen and not _is_segmentation(self.chosen[output]):
             return scene.labelmap_from_labels(labels, name, plane)
         node = _outlined(scene.segmentation_from_labels(labels, name, plane), self.moving if moving else self.fixed)

@@ -68,6 +68,13 @@ def nearest_coherence(matrix: np.ndarray) -> np.ndarray:
     return x * np.outer(scale, scale)
 
 
+def valid_coherence(matrix: np.ndarray) -> np.ndarray:
+    """A symmetric matrix (L, L) that is 1 on its diagonal, itself where it is valid, else about the nearest that is
+    when it is written in three digits."""
+    within = matrix.clip(0, 1)
+    return within if _is_positive(within) else _offer(within, range(len(within)))
+
+
 def _positive(matrix: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return (vectors * values.clip(min=0)) @ vectors.T

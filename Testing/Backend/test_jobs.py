@@ -138,6 +138,12 @@ def test_paths_are_read(stand_in: Any, pair: dict[str, Any], tmp_path: Path) -> 
     assert result.record["inputs"]["fixed"]["path"] == str(paths["fixed"])
 
 
+def test_two_files_for_labels_are_one_too_many() -> None:
+    paths = {"fixed_labels": ["a.nrrd", "b.nrrd"], "moving_labels": "c.nrrd"}
+    with pytest.raises(InputError, match="'Fixed organs' takes one file, and 2 were given"):
+        jobs.run(Job("mo-bcpd", paths))
+
+
 def test_cancelled_in_place(stand_in: Any, pair: dict[str, Any]) -> None:
     class Impatient(Progress):
         def step(self, fraction: float, message: str = "") -> None:

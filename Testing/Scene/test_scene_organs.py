@@ -11,11 +11,13 @@ import slicer
 import slicer.util
 import vtk
 from RegistrationSuiteLib import display, run_headless, samples, scene, views
-from RegistrationSuiteLib.logic import MethodLogic
+from RegistrationSuiteLib.logic import MethodLogic, Request
 from RegistrationSuiteLib.scene.geometry import grid_of
+from RegistrationSuiteLib.scene.labels import segments_on_grid
 from RegistrationSuiteLib.scene.organs import organ_names
 from RegistrationSuiteLib.scene.surfaces import names_of
 from RegistrationSuiteLib.scene.volumes import new_node
+from regsuite import jobs
 from regsuite.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("session")
@@ -116,6 +118,29 @@ class TestWithoutAnImage:
         assert grid_of(nodes["fixed_labels"]).same_as(whole)
         assert scene.labels_from_node(nodes["fixed_labels"]).grid.same_as(whole)
 
+    def test_a_segmentation_that_left_its_volume_loses_no_voxel(self) -> None:
+        """40 and 120 mm: the volume it was drawn on stays behind, or both go."""
+        nodes = samples.abdomen_3d()
+        count = len(np.argwhere(scene.labels_from_node(nodes["moving_labels"]).array()))
+        shifted = np.eye(4)
+        shifted[:3, 3] = (40, 120, 0)
+        under(nodes["moving_labels"], shifted)
+        labels = scene.labels_from_node(nodes["moving_labels"])
+        assert len(np.argwhere(labels.array())) == count
+        moved = np.asarray(labels.grid.origin) - np.asarray(grid_of(nodes["moving"]).origin)
+        assert moved == pytest.approx((40, 120, 0))
+        nodes["moving"].SetAndObserveTransformNodeID(nodes["moving_labels"].GetTransformNodeID())
+        assert grid_of(nodes["moving_labels"]).same_as(grid_of(nodes["moving"]))
+
+    def test_voxels_without_a_geometry_of_their_own_are_all_there(self) -> None:
+        nodes = samples.abdomen_3d()
+        node = nodes["moving_labels"]
+        count = len(np.argwhere(scene.labels_from_node(node).array()))
+        slicer.mrmlScene.RemoveNode(nodes["moving"])
+        parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+        node.GetSegmentation().SetConversionParameter(parameter, "")
+        assert len(np.argwhere(scene.labels_from_node(node).array())) == count
+
     def test_surfaces_alone_get_a_grid_around_them(self) -> None:
         node = segmentation("Drawn", Liver=(10.0, 20.0, 30.0))
         labels = scene.labels_from_node(node)
@@ -145,6 +170,34 @@ class TestWithoutAnImage:
         with pytest.raises(InputError, match="nothing on the moving side: choose one of moving organs"):
             MethodLogic(("mo-bcpd",)).register(fixed_surfaces=[ball("Liver", (0, 0, 0))])
 
+    def test_one_model_is_a_list_of_one(self) -> None:
+        logic = MethodLogic(("mo-bcpd",))
+        ball("Liver", (0, 0, 0), 25.0)
+        nodes = logic.register(fixed_surfaces="Liver", moving_surfaces=ball("Leber", (10, 6, 0), 22.0), **QUICK)
+        assert slicer.util.arrayFromModelPointData(nodes["organs_after"], "distance, mm").mean() < 1.0
+
+    def test_what_is_given_for_something_else(self) -> None:
+        logic, liver, drawn = (
+            MethodLogic(("mo-bcpd",)),
+            ball("Liver", (0, 0, 0)),
+            segmentation("Drawn", Liver=(0, 0, 0)),
+        )
+        with pytest.raises(InputError, match="'Fixed organs' takes one node, and a list was given"):
+            logic.register(fixed_labels=[drawn], moving_labels=drawn)
+        with pytest.raises(InputError, match=r"'Liver' is no segmentation.* give it as one of 'fixed_surfaces'"):
+            logic.register(fixed_labels=liver, moving_labels=drawn)
+        with pytest.raises(InputError, match="nothing on the fixed side"):
+            logic.register(fixed_surfaces=[], moving_labels=drawn)
+
+    def test_surfaces_that_are_gone_at_the_end(self) -> None:
+        """Every node of a list is asked for, not the first one alone."""
+        fixed, moving = ([ball(name, (x, 0, 0)) for name, x in (("Liver", 0), ("Spleen", 60))] for _ in range(2))
+        request = Request("mo-bcpd", {"fixed_surfaces": fixed, "moving_surfaces": moving}, parameters={"points": 60})
+        registration = jobs.run(request.job())
+        slicer.mrmlScene.RemoveNode(moving[1])
+        with pytest.raises(InputError, match=r"The moving surfaces were removed .* load them and run again"):
+            request.add(registration)
+
     def test_headless(self, tmp_path: Path) -> None:
         """Models in files become a scene, a transform and models with their distances in files."""
         for side, place in (("fixed", 0.0), ("moving", 12.0)):
@@ -162,6 +215,57 @@ class TestWithoutAnImage:
         model = slicer.util.loadModel(str(tmp_path / "out" / "organs_after.vtp"))
         assert slicer.util.arrayFromModelPointData(model, "distance, mm").mean() < 1.0
         assert slicer.util.arrayFromModelPoints(model)[:, 1].mean() == pytest.approx(0, abs=1.0)
+
+
+def disc(name: str, height: float, x: float) -> Any:
+    """A slice of labels, at some height, with a disc that is the Liver."""
+    from regsuite.spatial import Grid, LabelImage
+
+    grid = Grid.from_affine((60, 60), np.array([[0.0, 2, -60], [2, 0, -60], [0, 0, 1]]))
+    centres = grid.to_world(np.stack(np.meshgrid(range(60), range(60), indexing="ij"), axis=-1).reshape(-1, 2))
+    array = (np.linalg.norm(centres - (x, 0), axis=1) < 25).astype(np.int16).reshape(60, 60)
+    plane = scene.Plane(frame=np.eye(3)[:, :2], normal=np.eye(3)[2], offset=height, thickness=1.0, axis=0)
+    return scene.labelmap_from_labels(LabelImage.from_array(array, grid, {1: "Liver"}), name, plane)
+
+
+class TestWhatComesBack:
+    def test_surfaces_beside_segments_that_overlap(self) -> None:
+        """Every organ is among the warped ones, whole, and is what it was in terminology."""
+        organs = {"Liver": (0.0, 0.0, 0.0), "Vessel": (12.0, 0.0, 0.0)}
+        given: dict[str, Any] = {f"{side}_labels": segmentation(side, **organs) for side in ("fixed", "moving")}
+        given |= {f"{side}_surfaces": [ball("Femur", (0, 0, 70))] for side in ("fixed", "moving")}
+        entry = "list~SCT^123037004^Structure~SCT^10200004^Liver~^^~list~^^~^^"
+        moving = given["moving_labels"].GetSegmentation()
+        moving.GetSegment(moving.GetSegmentIdBySegmentName("Liver")).SetTag("TerminologyEntry", entry)
+        warped = MethodLogic(("mo-bcpd",)).register(**given, **QUICK)["warped_labels"]
+        segments = [warped.GetSegmentation().GetSegment(each) for each in warped.GetSegmentation().GetSegmentIDs()]
+        assert [segment.GetName() for segment in segments] == ["Liver", "Vessel", "Femur"]
+        found = vtk.reference("")
+        assert segments[0].GetTag("TerminologyEntry", found)
+        assert str(found) == entry
+        volumes = [segment.voxel_count for segment in segments_on_grid(warped, grid_of(warped))]
+        assert volumes[1] == pytest.approx(volumes[0], rel=0.05)
+        assert volumes[2] == pytest.approx(volumes[0], rel=0.05)
+
+    def test_a_slice_and_points(self) -> None:
+        """Points lie in no plane of their own; what comes back lies in that of the slice."""
+        points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Liver")
+        for angle in np.linspace(0, 2 * np.pi, 40, endpoint=False):
+            points.AddControlPoint(vtk.vtkVector3d(10 + 25 * np.cos(angle), 25 * np.sin(angle), 3))
+        nodes = MethodLogic(("mo-bcpd",)).register(
+            fixed_labels=disc("fixed", 7, 0), moving_surfaces=[points], resolution=4, **QUICK
+        )
+        for name in ("organs_before", "organs_after", "organs_target"):
+            assert slicer.util.arrayFromModelPoints(nodes[name])[:, 2] == pytest.approx(7)
+        assert slicer.util.arrayFromModelPointData(nodes["organs_after"], "distance, mm").mean() < 1.5
+
+    def test_slices_at_two_heights(self) -> None:
+        """Organs are seen before where the moving slice is, and after where the fixed one is."""
+        nodes = MethodLogic(("mo-bcpd",)).register(
+            fixed_labels=disc("fixed", 7, 0), moving_labels=disc("moving", -20, 10), resolution=4, **QUICK
+        )
+        for name, height in (("organs_before", -20), ("organs_after", 7), ("organs_target", 7)):
+            assert slicer.util.arrayFromModelPoints(nodes[name])[:, 2] == pytest.approx(height)
 
 
 class TestNames:

@@ -75,6 +75,10 @@ class ParameterField:
     def text(self) -> str:
         raise NotImplementedError
 
+    def asked(self) -> str:
+        """What a run is to be given."""
+        return self.text()
+
     def _make(self) -> Any:
         raise NotImplementedError
 
@@ -222,6 +226,8 @@ def describe(parameter: Parameter) -> str:
     unit = f" {parameter.unit}" if parameter.unit else ""
     default = f"{value_text(parameter.default)}{unit}"
     facts = [f"Default: {AUTOMATIC if parameter.is_automatic(parameter.default) else default}"]
+    if parameter.type == "table":  # it begins empty
+        facts = []
     low, high = parameter.minimum, parameter.maximum
     if low is not None and high is not None:
         facts.append(f"Range: {number_text(low)} to {number_text(high)}{unit}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import qt
 from regsuite import catalog
-from regsuite.catalog import Input, Method, Output, Preset
+from regsuite.catalog import Input, Method, Output, Parameter, Preset
 
 from RegistrationSuiteLib.panel.fields import ParameterField, parameter_field, row_title, tooltip, value_text
 from RegistrationSuiteLib.panel.nodes import OUTPUT_TYPES, InputField, OutputField, SurfacesField, input_field
@@ -26,11 +26,18 @@ class ParameterForms:
     def __init__(self, method: Method, changed: Callable[[], None]) -> None:
         self.method = method
         self.preset = next(iter(method.presets), None)
-        self.fields: list[ParameterField] = [
-            (TableField if each.type == "table" else parameter_field)(each, changed) for each in method.parameters
-        ]
+        self.fields: list[ParameterField] = [self._field(each, changed) for each in method.parameters]
         self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
         self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
+
+    def _field(self, parameter: Parameter, changed: Callable[[], None]) -> ParameterField:
+        if parameter.type == "table":
+            return TableField(parameter, changed, self._value_of)
+        return parameter_field(parameter, changed)
+
+    def _value_of(self, name: str) -> float:
+        """Of a parameter that is a number."""
+        return float(next(each for each in self.fields if each.parameter.name == name).text())
 
     def _form(self, fields: Iterable[ParameterField]) -> Any:
         widget = qt.QWidget()
@@ -59,15 +66,20 @@ class ParameterForms:
         """What the widgets hold, by parameter name."""
         return {each.parameter.name: each.text() for each in self.fields}
 
+    def asked(self) -> dict[str, str]:
+        """What a run is to be given, by parameter name."""
+        return {each.parameter.name: each.asked() for each in self.fields}
+
     def set_texts(self, texts: Mapping[str, str]) -> None:
-        """Shows texts; a parameter that is not named gets its value of the first preset."""
+        """Shows texts; a parameter that is not named gets its value of the first preset, and a table is empty."""
         opening = self.preset_texts(next(iter(self.method.presets), None))
         for each in self.fields:
-            each.set_text(texts.get(each.parameter.name) or opening[each.parameter.name])
+            each.set_text(texts.get(each.parameter.name) or opening.get(each.parameter.name, ""))
 
     def preset_texts(self, preset: Preset | None) -> dict[str, str]:
-        """Every parameter's text under a preset, or its default."""
-        values = {each.parameter.name: each.parameter.default for each in self.fields}
+        """Every parameter's text under a preset, or its default; tables tell of the organs at hand and of no preset."""
+        fields = [each for each in self.fields if not isinstance(each, TableField)]
+        values = {each.parameter.name: each.parameter.default for each in fields}
         return {name: value_text(value) for name, value in (values | dict(preset.values if preset else {})).items()}
 
     def choose(self, name: str) -> None:
@@ -78,7 +90,7 @@ class ParameterForms:
     def matching_preset(self) -> Preset | None:
         """The preset whose values are shown; of several with the same values the one that was chosen last."""
         texts = self.texts()
-        matching = [each for each in self.method.presets if self.preset_texts(each) == texts]
+        matching = [each for each in self.method.presets if self.preset_texts(each).items() <= texts.items()]
         return self.preset if self.preset in matching else next(iter(matching), None)
 
 
@@ -235,11 +247,14 @@ class MethodForm:
     def onPreset(self, index: int) -> None:
         if not self._setting and index < len(self.method.presets):
             self.forms.choose(self.method.presets[index].name)
-            self.onReset()
+            self._show_parameters(self.forms.texts() | self.forms.preset_texts(self.forms.preset))
 
     def onReset(self) -> None:
-        """Back to the preset that was chosen last."""
-        self.forms.set_texts(self.forms.preset_texts(self.forms.preset))
+        """Back to the preset that was chosen last, and to empty tables."""
+        self._show_parameters(self.forms.preset_texts(self.forms.preset))
+
+    def _show_parameters(self, texts: Mapping[str, str]) -> None:
+        self.forms.set_texts(texts)
         self.show_preset()
         self._changed()
 

@@ -152,7 +152,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             method=form.method.name,
             inputs={role: field.node for role, field in form.shown_inputs().items() if field.node},
             segments={role: field.segment for role, field in form.shown_inputs().items() if field.segment},
-            parameters=form.forms.texts(),
+            parameters=form.forms.asked(),
             seed=form.seed,
             device=form.device,
             outputs={name: output.node for name, output in form.shown_outputs().items() if output.node},

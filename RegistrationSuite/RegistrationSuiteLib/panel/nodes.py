@@ -8,6 +8,7 @@ from typing import Any
 import qt
 import slicer
 import slicer.util
+import vtk
 from regsuite.catalog import Input, Output
 
 from RegistrationSuiteLib.panel.fields import Changed, tooltip
@@ -102,8 +103,10 @@ class InputField(slicer.util.VTKObservationMixin):
             self._changed()
 
     def _follow_segments(self) -> None:
+        """Of labels too: their names are shown elsewhere in the panel."""
         self.removeObservers()
-        if self._is_choice_of_segments():
+        labels = self.declared.kind in ("mask", "labels")
+        if labels and self.node is not None and self.node.IsA("vtkMRMLSegmentationNode"):
             for event in SEGMENT_EVENTS:
                 self.addObserver(self.node, event, self.onSegmentsChanged)
 
@@ -135,13 +138,15 @@ class InputField(slicer.util.VTKObservationMixin):
         return [(each, segmentation.GetSegment(each).GetName()) for each in ids]
 
 
-class SurfacesField:
+class SurfacesField(slicer.util.VTKObservationMixin):
     """The choice of an input of several nodes, each an organ."""
 
     segment = ""
 
     def __init__(self, declared: Input, changed: Changed) -> None:
+        super().__init__()
         self.declared = declared
+        self._names: list[str] = []
         self._changed = changed
         self._setting = False
         self.widget = self.selector = node_selector(NODE_TYPES["surfaces"], "None", declared.help, several=True)
@@ -162,13 +167,25 @@ class SurfacesField:
         for node in nodes or ():
             self.selector.check(node)
         self._setting = False
+        self._follow_names()
 
     def onNodes(self) -> None:
         if not self._setting:
+            self._follow_names()
             self._changed()
 
-    def removeObservers(self) -> None:
-        """It follows none itself."""
+    def onModified(self, _caller: Any, _event: Any) -> None:
+        """Of all that may change in a node its name alone is shown elsewhere in the panel."""
+        names = [node.GetName() for node in self.node or ()]
+        if names != self._names:
+            self._names = names
+            self._changed()
+
+    def _follow_names(self) -> None:
+        self.removeObservers()
+        self._names = [node.GetName() for node in self.node or ()]
+        for node in self.node or ():
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
 
 
 def input_field(declared: Input, changed: Changed) -> InputField | SurfacesField:

@@ -18,21 +18,21 @@ from RegistrationSuiteLib.state import FIXED, MOVING, PanelState
 
 FRAME_MS = 150
 NEEDS = {
-    "showOverlayButton": "warped",
-    "fadeSlider": "warped",
-    "playButton": "evolution",
-    "evolutionSlider": "evolution",
-    "showGridButton": "transform",
-    "showJacobianButton": "jacobian",
-    "showIntensityButton": "intensity_added",
-    "showLabelsButton": "warped_labels",
-    "showBeforeButton": "organs_before",
-    "showAfterButton": "organs_after",
-    "showErrorButton": "organs_after",
-    "showEnergyButton": "energy_chart",
-    "showSpendingButton": "spending_chart",
+    "showOverlayButton": ("warped",),
+    "fadeSlider": ("warped",),
+    "playButton": ("evolution",),
+    "evolutionSlider": ("evolution",),
+    "showGridButton": ("transform",),
+    "showJacobianButton": ("jacobian",),
+    "showIntensityButton": ("intensity_added",),
+    "showLabelsButton": ("warped_labels",),
+    "showBeforeButton": ("organs_before", "organs_target"),
+    "showAfterButton": ("organs_after", "organs_target"),
+    "showErrorButton": ("organs_after", "organs_target"),
+    "showEnergyButton": ("energy_chart",),
+    "showSpendingButton": ("spending_chart",),
 }
-"""The output without which a widget is disabled."""
+"""The outputs without which a widget is disabled."""
 
 COMMON = ("warped", "transform", "jacobian", "warped_labels", "energy_chart")
 """Outputs whose widgets every panel has."""
@@ -50,6 +50,8 @@ ORGANS = {
     "showErrorButton": ("organs_after", display.show_point_error),
 }
 """Buttons that show organs in 3D, which of them, and how."""
+
+ORGAN_MODELS = ("organs_before", "organs_after", "organs_target")
 
 
 class ResultsView:
@@ -69,7 +71,7 @@ class ResultsView:
     def _leave_out(self, methods: Iterable[Method]) -> None:
         """Hides what shows outputs that none of the panel's methods gives, and calls the plot what it plots."""
         declared = {item.name: item for method in methods for item in method.outputs}
-        for name, output in NEEDS.items():
+        for name, (output, *_) in NEEDS.items():
             getattr(self._ui, name).visible = output in COMMON or output.removesuffix("_chart") in declared
         if "energy" in declared:
             self._ui.showEnergyButton.text = f"{declared['energy'].title} plot"
@@ -109,13 +111,16 @@ class ResultsView:
         return self._state.reference(MOVING)
 
     def take(self, runner: JobRunner) -> None:
-        """Keeps a run's result in the state, and shows it."""
+        """Keeps a run's result in the state, and shows it; the organs of the run before make room."""
+        for name in ORGAN_MODELS:
+            if name in self.nodes:
+                display.hide_organs(self.nodes[name])
         self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
         self.refresh()
         if "warped" in self.nodes:
             self.onOverlay()
         self._ui.showLabelsButton.checked = "warped_labels" in self.nodes and "organs_after" not in self.nodes
-        self._ui.showAfterButton.checked = "organs_after" in self.nodes
+        self._ui.showAfterButton.checked = self._ui.showAfterButton.enabled
 
     def refresh(self) -> None:
         """Tells what to know, and offers what there is to show; nothing is shown or hidden in the views."""
@@ -124,8 +129,8 @@ class ResultsView:
         self._put_up("showGridButton", "showLabelsButton", "showMovingButton", *MAPS, *ORGANS)
         self._stop_player()
         self._setting = True
-        for name, output in NEEDS.items():
-            getattr(self._ui, name).enabled = there and output in nodes
+        for name, outputs in NEEDS.items():
+            getattr(self._ui, name).enabled = there and all(output in nodes for output in outputs)
         self._ui.showTableButton.enabled = self._table() is not None
         self._ui.showMovingButton.enabled = there and bool(self._labels_on_moving())
         self._ui.evolutionSlider.maximum = max(1, self._frames() - 1)
@@ -159,8 +164,9 @@ class ResultsView:
     # --- the user ---
 
     def onOverlay(self) -> None:
+        """The warped image over the fixed one, which is alone where there is no warped image."""
         self._clear()
-        display.show_overlay(self.fixed, self.nodes["warped"], self._ui.fadeSlider.value)
+        display.show_overlay(self.fixed, self.nodes.get("warped"), self._ui.fadeSlider.value)
 
     def onFade(self, value: float) -> None:
         if not self._setting:
@@ -203,14 +209,12 @@ class ResultsView:
         self._put_up(*(name for name in ORGANS if name != button))
         nodes = self.nodes
         output, show = ORGANS[button]
-        others = [nodes[name] for name in ("organs_before", "organs_after") if name in nodes and name != output]
         with self._state.showing():
-            for node in others:
-                node.GetDisplayNode().SetVisibility(False)
-            if visible:
+            for name in ORGAN_MODELS:
+                if name in nodes:
+                    display.hide_organs(nodes[name])
+            if visible and output in nodes and "organs_target" in nodes:
                 show(nodes[output], nodes["organs_target"])
-            else:
-                display.show_organs(nodes[output], nodes["organs_target"], visible=False)
 
     def onMoving(self, visible: bool) -> None:
         if self._setting:

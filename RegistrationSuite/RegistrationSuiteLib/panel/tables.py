@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import qt
 from regsuite.catalog import Parameter
-from regsuite.catalog.cells import by_row, cells_of, text_of
-from regsuite.couplings import nearest_coherence
+from regsuite.catalog.cells import cells_of, text_of
+from regsuite.couplings import valid_coherence
 
-from RegistrationSuiteLib.panel.fields import ParameterField, describe, number_text, tooltip
+from RegistrationSuiteLib.panel.fields import Changed, ParameterField, describe, number_text, tooltip
 
 ROW_PIXELS = 26
 MOST_ROWS = 7
 """That are seen at once."""
 
+Key = tuple[str, str]
+
 
 class TableField(ParameterField):
-    """A table with the organs that both sides have; an empty cell leaves it to the general parameters."""
+    """A table with the organs that both sides have; an empty cell leaves it to the general parameters.
 
-    def __init__(self, parameter: Parameter, changed: Any) -> None:
+    value_of: the number that a general parameter has in the form, by its name.
+    """
+
+    def __init__(self, parameter: Parameter, changed: Changed, value_of: Callable[[str], float]) -> None:
         self._rows: list[str] = []
-        self._cells: dict[str, dict[str, float]] = {}
+        self._cells: dict[Key, tuple[str, str, float]] = {}
+        self._value_of = value_of
         super().__init__(parameter, changed)
 
     def _make(self) -> Any:
@@ -56,11 +63,15 @@ class TableField(ParameterField):
 
     def text(self) -> str:
         """As JSON; of organs that are not there any more nothing is lost."""
-        cells = [(row, column, value) for row, columns in self._cells.items() for column, value in columns.items()]
-        return text_of(tuple(cells))
+        return text_of(tuple(self._cells.values()))
+
+    def asked(self) -> str:
+        """As JSON, what the table shows: nobody could mend a cell that is not there to be seen."""
+        shown = [(row, column) for row in self._rows for column, _ in self.columns]
+        return text_of(tuple((*pair, self._cells[_key(*pair)][2]) for pair in shown if _key(*pair) in self._cells))
 
     def _show(self, text: str) -> None:
-        self._cells = by_row(cells_of(text))
+        self._cells = {_key(row, column): (row, column, value) for row, column, value in cells_of(text)}
         self._fill()
 
     @property
@@ -91,17 +102,29 @@ class TableField(ParameterField):
         self._setting = was
 
     def _item(self, row: str, column: str) -> Any:
-        value = self._cells.get(row, {}).get(column)
+        value = self._value(row, column)
         item = qt.QTableWidgetItem("" if value is None else number_text(value))
         if self.parameter.matrix and row == column:
             item = qt.QTableWidgetItem("1" if self.parameter.matrix == "coherence" else "the rest")
             item.setFlags(qt.Qt.ItemIsEnabled)
-        elif self.parameter.columns:
-            declared = next(each for each in self.parameter.columns if each.name == column)
-            item.setToolTip(tooltip(f"{describe(declared)}\nEmpty: as for the other organs."))
         else:
-            item.setToolTip(tooltip(f"{row} and {column}. Empty: as between other organs."))
+            item.setToolTip(tooltip(self._help(row, column)))
         return item
+
+    def _help(self, row: str, column: str) -> str:
+        if self.parameter.matrix == "coherence":
+            return f"How far {row} and {column} move together, 0 to 1. Empty: as Coherence between organs."
+        if self.parameter.matrix == "transition":
+            share = f"Share of {row}'s points that the fixed segmentation calls {column}."
+            return f"{share} Where a row has a cell, its empty cells are 0."
+        declared = next(each for each in self.parameter.columns if each.name == column)
+        return f"{describe(declared)}\nEmpty: as for the other organs."
+
+    def _value(self, row: str, column: str) -> float | None:
+        cell = self._cells.get(_key(row, column))
+        if cell is None and self.parameter.matrix == "coherence":  # one that was typed elsewhere holds both ways too
+            cell = self._cells.get(_key(column, row))
+        return cell[2] if cell else None
 
     # --- the user ---
 
@@ -111,28 +134,40 @@ class TableField(ParameterField):
         row, column = self._rows[place], self.columns[index][0]
         text = str(self.table.item(place, index).text()).strip()
         with contextlib.suppress(ValueError):  # what is no number is not taken, and the cell shows what it was
-            self._put(row, column, float(text.replace(",", ".")) if text else None)
+            value = _number(text) if text else None
+            self._put(row, column, value)
             if self.parameter.matrix == "coherence":
-                self._put(column, row, float(text.replace(",", ".")) if text else None)
+                self._put(column, row, value)
         self._fill()
         self._changed()
 
     def _put(self, row: str, column: str, value: float | None) -> None:
-        columns = self._cells.setdefault(row, {})
         if value is None:
-            columns.pop(column, None)
+            self._cells.pop(_key(row, column), None)
         else:
-            columns[column] = value
+            self._cells[_key(row, column)] = (row, column, value)
 
     def onMend(self) -> None:
-        """Puts the nearest matrix that is positive semi-definite in its place."""
-        matrix = np.array(
-            [[1.0 if a == b else self._cells.get(a, {}).get(b, 0.0) for b in self._rows] for a in self._rows]
-        )
-        found = np.floor(nearest_coherence(np.clip(matrix, 0, 1)).clip(0, 1) * 1000) / 1000
-        for place, row in enumerate(self._rows):
-            for index, column in enumerate(self._rows):
-                if row != column and (column in self._cells.get(row, {}) or abs(found[place, index]) >= 0.001):
-                    self._put(row, column, float(found[place, index]))
+        """Puts the nearest matrix that is positive semi-definite in its place; only what it changes is written."""
+        general = self._value_of("coherence")
+        given = [[self._value(row, column) for column in self._rows] for row in self._rows]
+        matrix = np.array([[general if value is None else value for value in row] for row in given])
+        np.fill_diagonal(matrix, 1.0)
+        found = valid_coherence((matrix + matrix.T) / 2)
+        for place, index in zip(*np.nonzero(found != matrix), strict=True):
+            self._put(self._rows[place], self._rows[index], float(found[place, index]))
         self._fill()
         self._changed()
+
+
+def _key(row: str, column: str) -> Key:
+    """By which a cell is found, whatever the case of its names' letters."""
+    return row.strip().lower(), column.strip().lower()
+
+
+def _number(text: str) -> float:
+    """ValueError where it is none, or none that could be meant."""
+    value = float(text.replace(",", "."))
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value

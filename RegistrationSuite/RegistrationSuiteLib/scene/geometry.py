@@ -109,14 +109,18 @@ def grid_of(node: Any) -> Grid:
 
 
 def _grid_of_segmentation(node: Any) -> Grid:
-    """Of the volume it refers to, else as it is kept in the segmentation, else around its segments."""
+    """Of the volume it refers to, where that moves along with it, else as it is kept in the segmentation, else around
+    its segments."""
     volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-    if volume is not None:
+    if volume is not None and volume.GetParentTransformNode() is node.GetParentTransformNode():
         return grid_of(volume)
     segmentation, converter = node.GetSegmentation(), slicer.vtkSegmentationConverter
     text = segmentation.GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
     if not text and segmentation.ContainsRepresentation(converter.GetSegmentationBinaryLabelmapRepresentationName()):
-        text = segmentation.DetermineCommonLabelmapGeometry(segmentation.EXTENT_UNION_OF_SEGMENTS_PADDED)
+        ids = vtk.vtkStringArray()
+        for each in segmentation.GetSegmentIDs():
+            ids.InsertNextValue(each)
+        text = segmentation.DetermineCommonLabelmapGeometry(segmentation.EXTENT_UNION_OF_SEGMENTS_PADDED, ids)
     image = slicer.vtkOrientedImageData()
     if not text or not converter.DeserializeImageGeometry(text, image, False) or min(image.GetDimensions()) < 1:
         return _grid_around(node)

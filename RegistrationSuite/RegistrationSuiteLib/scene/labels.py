@@ -148,6 +148,16 @@ def segment_term(segment: Any) -> str:
     return term_of(str(entry)) if segment.GetTag(TAG, entry) else ""
 
 
+def copy_terminology(source: Any, target: Any) -> None:
+    """What segments are, from one segmentation node's to those of the same name of another's."""
+    entry = vtk.reference("")
+    for segment_id in target.GetSegmentation().GetSegmentIDs():
+        segment = target.GetSegmentation().GetSegment(segment_id)
+        same = source.GetSegmentation().GetSegmentIdBySegmentName(segment.GetName())
+        if same and source.GetSegmentation().GetSegment(same).GetTag(TAG, entry):
+            segment.SetTag(TAG, str(entry))
+
+
 def overlapping(node: Any, grid: Grid) -> bool:
     """Whether two segments of a segmentation node share a voxel of the grid."""
     count = np.zeros(grid.shape, dtype=np.uint8)

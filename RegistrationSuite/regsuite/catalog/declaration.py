@@ -47,7 +47,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """What a method gives, by the name it has in a Registration; ``frame`` says where labels lie."""
+    """What a method gives, by the name it has in a Registration; ``frame`` says where labels or surfaces lie."""
 
     name: str
     kind: OutputKind

@@ -206,7 +206,9 @@ _OUTPUTS = (
     Output("inverse", "transform", "Inverse", "From moving to fixed points."),
     Output("warped", "image", "Warped image", "The moving image, on the fixed grid."),
     Output("warped_labels", "labels", "Warped organs", "The moving organs on the fixed grid."),
-    Output("organs_before", "surface", "Organs before", "Surfaces of the moving organs where they were."),
+    Output(
+        "organs_before", "surface", "Organs before", "Surfaces of the moving organs where they were.", frame="moving"
+    ),
     Output(
         "organs_after",
         "surface",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import regsuite
 from regsuite import catalog, memory
 from regsuite.catalog import Input, Method
+from regsuite.errors import InputError
 from regsuite.jobs import device as devices
 from regsuite.jobs.failures import plain_failures
 from regsuite.jobs.job import Job
@@ -98,6 +99,8 @@ def _read(item: Input, value: Any) -> Any:
     files = [os.fspath(path) for path in paths]
     if item.kind == "surfaces":
         return io.read_surfaces(files)
+    if len(files) != 1:
+        raise InputError(f"The input '{item.title}' takes one file, and {len(files)} were given: give one of them.")
     if item.kind == "image":
         return io.read_image(files[0])
     return io.read_points(files[0]) if item.kind == "points" else io.read_labels(files[0])
