@@ -73,6 +73,17 @@ class TestSurfaces:
         assert surfaces.parts[0].closed
         assert surfaces.parts[0].name == "Liver"
 
+    def test_organs_keep_the_colours_of_models(self) -> None:
+        """In the models and the segments that come of them."""
+        models = [ball("Liver", (x, 0, 0)) for x in (0.0, 5.0)]
+        for model in models:
+            model.GetDisplayNode().SetColor(0.2, 0.8, 0.4)
+        nodes = MethodLogic(("mo-bcpd",)).register(fixed_surfaces=models[:1], moving_surfaces=models[1:], **QUICK)
+        colours = slicer.util.arrayFromModelPointData(nodes["organs_after"], "organ")
+        assert np.unique(colours, axis=0).tolist() == [[51, 204, 102]]
+        segment = nodes["warped_labels"].GetSegmentation().GetNthSegment(0)
+        assert segment.GetColor() == pytest.approx((0.2, 0.8, 0.4))
+
     def test_markups_are_points_without_triangles(self) -> None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Airways")
         for place in range(4):

@@ -48,7 +48,7 @@ def _surface(node: Any, name: str, fixed: Any) -> Surface:
     points = points_from_node(node, fixed).points
     mesh = node.GetMesh() if node.IsA("vtkMRMLModelNode") else None
     if mesh is None or points.shape[1] == 2:
-        return Surface(points, name=name)
+        return Surface(points, name=name, colour=_colour(node))
     if not mesh.IsA("vtkPolyData"):
         raise InputError(f"'{node.GetName()}' is a volume mesh and no surface: extract its surface first.")
     moved = vtk.vtkPolyData()
@@ -57,7 +57,16 @@ def _surface(node: Any, name: str, fixed: Any) -> Surface:
     vertices.SetData(numpy_support.numpy_to_vtk(points.numpy(), deep=True))
     moved.SetPoints(vertices)
     corners, triangles = arrays_of(moved)
-    return Surface(torch.from_numpy(corners), torch.from_numpy(triangles), name)
+    return Surface(torch.from_numpy(corners), torch.from_numpy(triangles), name, colour=_colour(node))
+
+
+def _colour(node: Any) -> tuple[float, float, float] | None:
+    """What it is shown in; markups have another while they are selected."""
+    display = node.GetDisplayNode()
+    if display is None:
+        return None
+    red, green, blue = display.GetColor() if node.IsA("vtkMRMLModelNode") else display.GetSelectedColor()
+    return red, green, blue
 
 
 def model_from_surface(surface: Surface, name: str, plane: Any = None) -> Any:
