@@ -126,6 +126,7 @@ class TestWithoutAnImage:
     def test_a_segmentation_that_left_its_volume_loses_no_voxel(self) -> None:
         """40 and 120 mm: the volume it was drawn on stays behind, or both go."""
         nodes = samples.abdomen_3d()
+        nodes["moving_labels"].SetReferenceImageGeometryParameterFromVolumeNode(nodes["moving"])
         count = len(np.argwhere(scene.labels_from_node(nodes["moving_labels"]).array()))
         shifted = np.eye(4)
         shifted[:3, 3] = (40, 120, 0)
