@@ -80,7 +80,7 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
         if kind == "image":
             return slicer.util.loadVolume(path)
         if kind == "points":
-            return slicer.util.loadMarkups(path)
+            return _load_points(path)
         if kind == "model":
             return slicer.util.loadModel(path)
         return (slicer.util.loadSegmentation if ".seg." in Path(path).name else slicer.util.loadLabelVolume)(path)
@@ -91,10 +91,25 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
 
 def _load_surface(role: str, path: str) -> Any:
     """A model, or markups, named like the file."""
-    kind = "points" if path.lower().endswith((".mrk.json", ".json", ".fcsv")) else "model"
-    node = load(kind, role, path)
-    node.SetName(Path(path).name.partition(".")[0])
+    from regsuite.io.surfaces import MESH_ENDINGS, surface_ending, surface_name
+
+    node = load("model" if surface_ending(path) in MESH_ENDINGS else "points", role, path)
+    node.SetName(surface_name(path))
     return node
+
+
+def _load_points(path: str) -> Any:
+    """Markups; of tables and lists, which Slicer does not read as such, fiducials."""
+    import numpy as np
+    import slicer.util
+    from regsuite import io
+
+    from RegistrationSuiteLib import scene
+
+    if path.lower().endswith((".json", ".fcsv")):
+        return slicer.util.loadMarkups(path)
+    axial = scene.Plane(np.eye(3)[:, :2], np.eye(3)[2], offset=0.0, thickness=1.0, axis=0)  # where 2D ones lie
+    return scene.markups_from_points(io.read_points(path), Path(path).stem, axial)
 
 
 def save_nodes(nodes: Mapping[str, Any], folder: Path) -> dict[str, str]:

@@ -17,8 +17,9 @@ from RegistrationSuiteLib.scene.labels import segments_on_grid
 from RegistrationSuiteLib.scene.organs import organ_names
 from RegistrationSuiteLib.scene.surfaces import names_of
 from RegistrationSuiteLib.scene.volumes import new_node
-from regsuite import jobs
+from regsuite import io, jobs
 from regsuite.errors import InputError
+from regsuite.spatial import PointSet
 
 pytestmark = pytest.mark.usefixtures("session")
 
@@ -93,9 +94,13 @@ class TestSurfaces:
         assert len(part.triangles) == 0
 
     def test_a_number_that_slicer_gave_is_no_part_of_a_name(self) -> None:
-        """A second Liver becomes Liver_1; a vertebra L_2 keeps its name where there is no L."""
-        nodes = [ball(name, (0, 0, 0)) for name in ("Liver", "Liver_1", "L_2")]
-        assert names_of(nodes) == ["Liver", "Liver", "L_2"]
+        """A second Liver becomes Liver_1; a vertebra L_2 keeps its name where there is no model L, and Rib_1 and Rib_2
+        theirs where they would be one."""
+        nodes = {name: ball(name, (0, 0, 0)) for name in ("Liver", "Liver_1", "L_2", "Rib", "Rib_1", "Rib_2")}
+        new_node("vtkMRMLLinearTransformNode", "L")
+        assert names_of([nodes["Liver_1"], nodes["L_2"]]) == ["Liver", "L_2"]
+        for names in (["Rib_1", "Rib_2"], ["Liver", "Liver_1"]):
+            assert names_of([nodes[name] for name in names]) == names
 
     def test_what_holds_no_surface(self) -> None:
         empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Nothing")
@@ -132,6 +137,7 @@ class TestWithoutAnImage:
     def test_a_segmentation_that_left_its_volume_loses_no_voxel(self) -> None:
         """40 and 120 mm: the volume it was drawn on stays behind, or both go."""
         nodes = samples.abdomen_3d()
+        nodes["moving_labels"].SetReferenceImageGeometryParameterFromVolumeNode(nodes["moving"])
         count = len(np.argwhere(scene.labels_from_node(nodes["moving_labels"]).array()))
         shifted = np.eye(4)
         shifted[:3, 3] = (40, 120, 0)
@@ -279,6 +285,50 @@ class TestWhatComesBack:
             assert slicer.util.arrayFromModelPoints(nodes[name])[:, 2] == pytest.approx(height)
 
 
+def label_volume(name: str, values: tuple[int, ...]) -> Any:
+    """One voxel a label, in the colours of Grey."""
+    node = new_node("vtkMRMLLabelMapVolumeNode", name)
+    slicer.util.updateVolumeFromArray(node, np.array(values, dtype=np.int16).reshape(-1, 1, 1) * np.ones((1, 2, 2)))
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    return node
+
+
+class TestFiles:
+    def test_models_are_called_as_on_the_command_line(self, tmp_path: Path) -> None:
+        for name in ("ct.liver", "spleen"):
+            slicer.util.saveNode(ball(name, (0, 0, 0)), str(tmp_path / f"{name}.vtp"))
+        paths = [str(tmp_path / name) for name in ("ct.liver.vtp", "spleen.vtp")]
+        loaded = run_headless.load("surfaces", "fixed_surfaces", paths)
+        assert [node.GetName() for node in loaded] == ["ct.liver", "spleen"]
+        assert [part.name for part in io.read_surfaces(paths).parts] == ["ct.liver", "spleen"]
+
+    @pytest.mark.parametrize("ending", [".csv", ".txt", ".mrk.json", ".fcsv"])
+    def test_points_are_where_the_file_says(self, tmp_path: Path, ending: str) -> None:
+        positions = np.array([[1.0, 2, 3], [-4, 5, 6], [7, 8, -9]])
+        path = tmp_path / f"left.kidney{ending}"
+        if ending == ".txt":
+            rows = "\n".join(f"{-r} {-a} {s}" for r, a, s in positions)
+            path.write_text(f"point\n3\n{rows}\n", encoding="utf-8")
+        else:
+            io.write_points(path, PointSet.from_array(positions, ["a", "b", "c"]))
+        (node,) = run_headless.load("surfaces", "fixed_surfaces", [str(path)])
+        assert node.GetName() == "left.kidney"
+        assert scene.surfaces_from_nodes([node]).parts[0].points.numpy() == pytest.approx(positions, abs=1e-4)
+
+    def test_points_in_two_dimensions(self, tmp_path: Path) -> None:
+        path = tmp_path / "Liver.csv"
+        io.write_points(path, PointSet.from_array(np.array([[1.0, 2], [3, 4]])))
+        (node,) = run_headless.load("surfaces", "fixed_surfaces", [str(path)])
+        assert scene.surfaces_from_nodes([node]).parts[0].points.tolist() == [[1, 2, 0], [3, 4, 0]]
+
+    def test_what_is_no_table_of_points(self, tmp_path: Path) -> None:
+        path = tmp_path / "Liver.csv"
+        path.write_text("x,y\n1,2\n", encoding="utf-8")
+        with pytest.raises(InputError, match="do not say which way they point"):
+            run_headless.load("surfaces", "fixed_surfaces", [str(path)])
+
+
 class TestNames:
     def test_of_segmentations_by_term_and_name(self) -> None:
         """Leber is the Liver by its code, the spleens by their names; the bladder has no counterpart."""
@@ -296,6 +346,16 @@ class TestNames:
         given: dict[str, Any] = {f"{side}_labels": node for side, node in sides.items()}
         given |= {f"{side}_surfaces": [ball("Femur", (0, 0, 90))] for side in sides}
         assert organ_names(given) == ["Liver", "Femur"]
+
+    def test_of_label_volumes_without_names(self) -> None:
+        """A table such as Grey has none: labels are then matched by value."""
+        nodes = {side: label_volume(side, values) for side, values in (("fixed", (1, 2, 5)), ("moving", (2, 3, 5)))}
+        assert scene.labels_from_node(nodes["fixed"]).names == {}
+        assert organ_names({f"{side}_labels": node for side, node in nodes.items()}) == ["2", "5"]
+        named = segmentation("Named", Liver=(0.0, 0.0, 0.0), Spleen=(60.0, 0.0, 0.0))
+        for value, each in zip((5, 7), named.GetSegmentation().GetSegmentIDs(), strict=True):
+            named.GetSegmentation().GetSegment(each).SetLabelValue(value)
+        assert organ_names({"fixed_labels": named, "moving_labels": nodes["moving"]}) == ["Liver"]
 
     def test_of_one_side_alone(self) -> None:
         assert organ_names({"fixed_labels": segmentation("One", Liver=(0.0, 0.0, 0.0))}) == []

@@ -93,6 +93,23 @@ def _flat_labels(
     return LabelImage.from_array(array, grid, names, colours)
 
 
+def names_in_volume(node: Any) -> dict[int, str]:
+    """By value, the names of the labels in a label volume; empty where its colour table has none."""
+    if node.GetImageData() is None:
+        return {}
+    values = np.unique(np.round(np.unique(slicer.util.arrayFromVolume(node)))).astype(int)
+    values = values[values != 0]
+    names, _ = _from_colour_table(node, values)
+    return {int(value): names.get(int(value), "") for value in values}
+
+
+def segment_values(node: Any) -> dict[int, Any]:
+    """The segments of a segmentation node by the value that each has as a label."""
+    segmentation = node.GetSegmentation()
+    segments = [segmentation.GetSegment(each) for each in segmentation.GetSegmentIDs()]
+    return dict(zip(_values(segments, None), segments, strict=True))
+
+
 def _from_colour_table(node: Any, values: np.ndarray) -> tuple[dict[int, str], dict[int, Colour]]:
     display = node.GetDisplayNode()
     table = display.GetColorNode() if display else None
@@ -102,7 +119,8 @@ def _from_colour_table(node: Any, values: np.ndarray) -> tuple[dict[int, str], d
         rgba = [0.0] * 4
         if table is None or not table.IsA("vtkMRMLColorTableNode") or not table.GetColor(value, rgba):
             continue
-        names[value] = table.GetColorName(value)
+        if str(table.GetColorName(value) or "").strip():  # such as Grey has none
+            names[value] = table.GetColorName(value)
         colours[value] = (rgba[0], rgba[1], rgba[2])
     return names, colours
 

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import slicer.util
 from regsuite.terminology import pairs
 
-from RegistrationSuiteLib.scene.labels import segment_term
+from RegistrationSuiteLib.scene.labels import names_in_volume, segment_term, segment_values
 from RegistrationSuiteLib.scene.surfaces import names_of
+
+Organs = dict[int, tuple[str, str]]
+"""Name, empty where there is none, and term of every organ of a side, by its value as a label."""
 
 
 def organ_names(inputs: Mapping[str, Any]) -> list[str]:
-    """The fixed side's names of the organs that both sides have; inputs: nodes by role, a list of surfaces."""
-    fixed, moving = (_described(inputs, side) for side in ("fixed", "moving"))
-    if not fixed or not moving:
-        return []
-    met = set(pairs(dict(enumerate(moving)), dict(enumerate(fixed))).values())
-    return [name for place, (name, _) in enumerate(fixed) if place in met]
+    """The fixed side's names of the organs that both sides have; inputs: nodes by role, a list of surfaces.
+
+    Where one side's organs, of which it has several, have no names, they are matched by value, as in a run.
+    """
+    fixed, moving = (_organs(inputs, side) for side in ("fixed", "moving"))
+    named = all(any(name for name, _ in organs.values()) for organs in (fixed, moving))
+    if named or max(len(fixed), len(moving)) <= 1:
+        met = set(pairs(_called(moving), _called(fixed)).values())
+    else:
+        met = set(fixed) & set(moving)
+    return [name for value, (name, _) in _called(fixed).items() if value in met]
 
 
-def _described(inputs: Mapping[str, Any], side: str) -> list[tuple[str, str]]:
-    """Name and term of every organ of a side."""
+def _called(organs: Organs) -> Organs:
+    """What has no name is called by its value."""
+    return {value: (name or str(value), term) for value, (name, term) in organs.items()}
+
+
+def _organs(inputs: Mapping[str, Any], side: str) -> Organs:
+    """Surfaces have the values that labels leave free."""
     labels, surfaces = inputs.get(f"{side}_labels"), inputs.get(f"{side}_surfaces") or []
-    return [*(_of_labels(labels) if labels is not None else []), *((name, "") for name in names_of(surfaces))]
+    organs = _of_labels(labels) if labels is not None else {}
+    free = (value for value in itertools.count(1) if value not in organs)
+    return organs | {next(free): (name, "") for name in names_of(surfaces)}
 
 
-def _of_labels(node: Any) -> list[tuple[str, str]]:
+def _of_labels(node: Any) -> Organs:
     if node.IsA("vtkMRMLSegmentationNode"):
-        segmentation = node.GetSegmentation()
-        segments = [segmentation.GetSegment(each) for each in segmentation.GetSegmentIDs()]
-        return [(segment.GetName(), segment_term(segment)) for segment in segments]
-    if node.GetImageData() is None:
-        return []
-    table = node.GetDisplayNode().GetColorNode() if node.GetDisplayNode() is not None else None
-    values = [int(value) for value in np.unique(slicer.util.arrayFromVolume(node)) if value]
-    return [(table.GetColorName(value) if table is not None else str(value), "") for value in values]
+        return {value: (each.GetName(), segment_term(each)) for value, each in segment_values(node).items()}
+    return {value: (name, "") for value, name in names_in_volume(node).items()}

@@ -32,12 +32,22 @@ def surfaces_from_nodes(nodes: Sequence[Any], fixed: Any = None) -> Surfaces:
 
 
 def names_of(nodes: Sequence[Any]) -> list[str]:
-    """What organs are called: the nodes' names, without the number that Slicer gives a second node of a name."""
-    names = []
-    for node in nodes:
-        base = re.sub(r"_\d+$", "", node.GetName())
-        names.append(base if slicer.mrmlScene.GetFirstNodeByName(base) else node.GetName())
-    return names
+    """What organs are called: the nodes' names, without the number that Slicer gives a second node of a name, unless
+    two of them were then called the same."""
+    bare = [_without_number(node.GetName()) for node in nodes]
+    alike = [name.strip().lower() for name in bare]
+    return [
+        name if alike.count(key) == 1 else node.GetName() for node, name, key in zip(nodes, bare, alike, strict=True)
+    ]
+
+
+def _without_number(name: str) -> str:
+    """The name that Slicer numbered, where another organ has it."""
+    base = re.sub(r"_\d+$", "", name)
+    named = slicer.mrmlScene.GetNodesByName(base)
+    others = [named.GetItemAsObject(index) for index in range(named.GetNumberOfItems())]
+    numbered = any(node.IsA("vtkMRMLModelNode") or node.IsA("vtkMRMLMarkupsNode") for node in others)
+    return base if numbered else name
 
 
 def _surface(node: Any, name: str, fixed: Any) -> Surface:

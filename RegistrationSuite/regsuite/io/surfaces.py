@@ -28,7 +28,7 @@ _READERS = {
     ".stl": "vtkSTLReader",
     ".obj": "vtkOBJReader",
 }
-_MESHES = (".vtp", ".vtk", ".ply", ".stl", ".obj")
+MESH_ENDINGS = (".vtp", ".vtk", ".ply", ".stl", ".obj")
 _COMPLAINT = re.compile(r"\bERROR\b|Error reading")
 """In what VTK says where a file is damaged; some of that it calls a warning."""
 _HEADER = 4096
@@ -50,9 +50,8 @@ def read_surfaces(paths: Sequence[Path | str]) -> Surfaces:
 def read_surface(path: Path | str) -> Surface:
     """A mesh, or points, in RAS mm. InputError where the file is missing, damaged or empty."""
     file = existing_file(path, "surface file")
-    suffix = ending(path, (*_MESHES, ".mrk.json", *POINT_ENDINGS), "a surface")
-    name = file.name[: -len(suffix)]
-    if suffix not in _MESHES:
+    suffix, name = surface_ending(path), surface_name(path)
+    if suffix not in MESH_ENDINGS:
         return Surface(read_points(path).points, name=name)
     mesh = _read(file, suffix)
     points, triangles = arrays_of(mesh)
@@ -61,6 +60,16 @@ def read_surface(path: Path | str) -> Surface:
     if not _is_ras(file, mesh):
         points = points * signs(3)
     return Surface(torch.from_numpy(points), torch.from_numpy(triangles), name)
+
+
+def surface_ending(path: Path | str) -> str:
+    """The ending of a surface's file, or of points'. InputError where it has another."""
+    return ending(path, (*MESH_ENDINGS, ".mrk.json", *POINT_ENDINGS), "a surface")
+
+
+def surface_name(path: Path | str) -> str:
+    """What the surface in a file is called: the file's name without its ending."""
+    return Path(path).name[: -len(surface_ending(path))]
 
 
 def _read(file: Path, suffix: str) -> Any:
