@@ -574,6 +574,11 @@ class TestOrgansThatShareSpace:
         assert "The fixed image does not hold Liver: they were met, but lie outside it." in found.notes
         assert np.isnan(found.tables["organs"].rows[0][-1])
 
+    def test_an_empty_segment_is_left_out_and_told_of(self) -> None:
+        whole, other = self._labels((48, 48, 48), 30), self._labels((52, 48, 48), 28)
+        sides = {"fixed_labels": replace(whole, names={1: "Liver", 2: "Spleen"}), "moving_labels": other}
+        assert _run(sides).notes == ["Empty fixed segments were left out: Spleen."]
+
     def test_nothing_to_move(self) -> None:
         grid = Grid.regular((12, 12, 12), 2.0)
         empty, single = (

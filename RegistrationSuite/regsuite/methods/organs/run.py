@@ -48,6 +48,9 @@ class Run:
             for side in ("fixed", "moving")
         )
         self.organs = matched(moving, self.goal)
+        for side, organs in (("fixed", self.goal), ("moving", moving)):
+            if organs.empty:
+                self.notes.append(f"Empty {side} segments were left out: {', '.join(organs.empty)}.")
         self.values = self._common()
         self.names = [self.goal.name_of(value) for value in self.values]
         self.chosen = Choices(parameters, self.names)

@@ -38,6 +38,12 @@ class Organs:
         """The labels of all organs, of those that lie wholly under others as well."""
         return sorted({*self.segments.values(), *self.surfaces})
 
+    @property
+    def empty(self) -> list[str]:
+        """Names of segments without a voxel."""
+        there = self.segments.values()
+        return [name for value, name in self.segments.names.items() if value not in there]
+
     def only(self, values: Sequence[int]) -> LabelImage:
         """The regions of some organs, as they are without the others."""
         inside = _on(self.segments, self.labels.grid)
