@@ -266,11 +266,11 @@ def browser_of(sequence: Any) -> Any:
 # --- surfaces ---
 
 
-def show_organs(shown: Any, target: Any, visible: bool = True) -> None:
+def show_organs(shown: Any, target: Any) -> None:
     """A model of organs in their colours, opaque, among those they are to meet, translucent."""
     for node, opacity in ((shown, 1.0), (target, TARGET_OPACITY)):
         display = node.GetDisplayNode()
-        display.SetVisibility(visible)
+        display.SetVisibility(True)
         display.SetOpacity(opacity)
         _as_dots_where_bare(node)
         colours.colour_by_organ(node)
@@ -283,11 +283,9 @@ def hide_organs(node: Any) -> None:
     _hide_legend(node)
 
 
-def show_point_error(shown: Any, target: Any, visible: bool = True) -> None:
-    """Every point's distance from the organ it is to meet as colour, mm, with its legend; else the organs' colours."""
+def show_point_error(shown: Any, target: Any) -> None:
+    """Every point's distance from the organ it is to meet as colour, mm, with its legend."""
     show_organs(shown, target)
-    if not visible:
-        return
     target.GetDisplayNode().SetVisibility(False)
     colours.colour_by_distance(shown)
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(shown)

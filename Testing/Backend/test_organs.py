@@ -579,6 +579,11 @@ class TestOrgansThatShareSpace:
         sides = {"fixed_labels": replace(whole, names={1: "Liver", 2: "Spleen"}), "moving_labels": other}
         assert _run(sides).notes == ["Empty fixed segments were left out: Spleen."]
 
+    def test_the_only_organs_are_a_pair_and_that_is_told(self) -> None:
+        whole, other = self._labels((48, 48, 48), 30), self._labels((52, 48, 48), 28)
+        sides = {"fixed_labels": whole, "moving_labels": replace(other, names={1: "Spleen"})}
+        assert _run(sides).notes == ["The only organs of the two sides, Spleen and Liver, were taken for the same."]
+
     def test_nothing_to_move(self) -> None:
         grid = Grid.regular((12, 12, 12), 2.0)
         empty, single = (

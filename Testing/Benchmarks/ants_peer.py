@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from Benchmarks.workshop import Missing, Workshop
+from Benchmarks.workshop import Workshop, peer_python
 
 INTERPRETER = "REGSUITE_ANTS_PYTHON"
 
 
 def interpreter() -> str:
     """The Python that has antspyx."""
-    given = os.environ.get(INTERPRETER)
-    if given is None and importlib.util.find_spec("ants") is None:
-        raise Missing(f"antspyx is not installed: name an interpreter that has it with {INTERPRETER}.")
-    return given or sys.executable
+    return peer_python("antspyx", "ants", INTERPRETER)
 
 
 def measured(workshop: Workshop, case: str, kind: str, masked: bool, shown: str = "") -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 import tempfile
 from typing import Any
 
-from Benchmarks.workshop import Missing
+from Benchmarks.workshop import peer_python
 
 INTERPRETER = "REGSUITE_DEMETER_PYTHON"
 _RESIDUAL = 0.5
@@ -17,10 +15,7 @@ _RESIDUAL = 0.5
 
 def interpreter() -> str:
     """The Python that has Demeter."""
-    given = os.environ.get(INTERPRETER)
-    if given is None and importlib.util.find_spec("demeter") is None:
-        raise Missing(f"demeter-metamorphosis is not installed: name an interpreter that has it with {INTERPRETER}.")
-    return given or sys.executable
+    return peer_python("demeter-metamorphosis", "demeter", INTERPRETER)
 
 
 def register(

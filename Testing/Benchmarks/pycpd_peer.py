@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
-import sys
 from typing import Any
 
-from Benchmarks.workshop import Missing, Workshop
+from Benchmarks.workshop import Workshop, peer_python
 
 INTERPRETER = "REGSUITE_PYCPD_PYTHON"
 
 
 def interpreter() -> str:
     """The Python that has pycpd."""
-    given = os.environ.get(INTERPRETER)
-    if given is None and importlib.util.find_spec("pycpd") is None:
-        raise Missing(f"pycpd is not installed: name an interpreter that has it with {INTERPRETER}.")
-    return given or sys.executable
+    return peer_python("pycpd", "pycpd", INTERPRETER)
 
 
 def moved(workshop: Workshop, clouds: str, beta: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -104,6 +105,14 @@ def threads() -> int:
 def _environment() -> dict[str, str]:
     paths = [*map(str, _LIBRARIES), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, **dict.fromkeys(_THREADS, str(threads())), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def peer_python(package: str, module: str, variable: str) -> str:
+    """The interpreter that has a peer: the one that the environment variable names, or this one; Missing where none."""
+    given = os.environ.get(variable)
+    if given is None and importlib.util.find_spec(module) is None:
+        raise Missing(f"{package} is not installed: name an interpreter that has it with {variable}.")
+    return given or sys.executable
 
 
 def data_folder(name: str) -> Path:

@@ -373,12 +373,12 @@ class TestInSpace:
             display.show_organs(nodes["organs_before"], nodes["organs_target"])
             view.look_from((0.0, 1.0, 0.0))
             before = view.render().astype(int)
-            display.show_organs(nodes["organs_before"], nodes["organs_target"], visible=False)
+            display.hide_organs(nodes["organs_before"])
             display.show_organs(nodes["organs_after"], nodes["organs_target"])
             after = view.render().astype(int)
             display.show_point_error(nodes["organs_after"], nodes["organs_target"])
             error = view.render().astype(int)
-            display.show_organs(nodes["organs_after"], nodes["organs_target"], visible=False)
+            display.hide_organs(nodes["organs_after"])
             gone = view.render().astype(int)
         drawn = [np.abs(picture - empty).max(axis=2) > 12 for picture in (before, after, error, gone)]
         shapes = [np.ptp(np.argwhere(each), axis=0) + 1 for each in drawn[:2]]

@@ -159,7 +159,7 @@ class ResultsView:
     def _table(self) -> Any:
         """The table worth most to a reader."""
         nodes = self.nodes
-        return next((nodes[name] for name in ("overlap", "metrics", "energy") if name in nodes), None)
+        return next((nodes[name] for name in ("organs", "overlap", "metrics", "energy") if name in nodes), None)
 
     # --- the user ---
 

@@ -16,7 +16,7 @@ from regsuite.methods.organs.choices import Choices
 from regsuite.methods.organs.field import field_of
 from regsuite.methods.organs.measure import Measured
 from regsuite.methods.organs.refinement import check_images, refined
-from regsuite.methods.organs.sides import matched, organs_of
+from regsuite.methods.organs.sides import Organs, matched, organs_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.solvers.drift.covariance import Kernel, Whole
@@ -53,6 +53,7 @@ class Run:
                 self.notes.append(f"Empty {side} segments were left out: {', '.join(organs.empty)}.")
         self.values = self._common()
         self.names = [self.goal.name_of(value) for value in self.values]
+        self._doubt_names(moving)
         self.chosen = Choices(parameters, self.names)
         if parameters.refinement != "none":
             check_images(self.fixed, self.moving)
@@ -98,6 +99,13 @@ class Run:
                 "give the same organs the same name on both."
             )
         return values
+
+    def _doubt_names(self, moving: Organs) -> None:
+        """Says where the only organs of the two sides are a pair although they are called differently."""
+        if len(moving.values) == len(self.goal.values) == 1:
+            one, other = moving.name_of(moving.values[0]), self.names[0]
+            if one.strip().lower() != other.strip().lower():
+                self.notes.append(f"The only organs of the two sides, {one} and {other}, were taken for the same.")
 
     def cloud(self, side: str) -> Cloud:
         """Points on the surfaces of the organs of the "fixed" or the "moving" side."""
