@@ -51,13 +51,14 @@ def organs_picture(registration: Registration) -> Picture | None:
     figure.colorbar(ScalarMappable(scale, "OrRd"), ax=axes[:, -1], shrink=0.6)
     caption = (
         "The moving organs in their colours, and in grey those they are to meet; on the right how far each point is "
-        "from them, dark from the 95th percentile on. From the front the patient's right is on the left."
+        "from them, dark from the 95th percentile on. Points without a surface lie over the others. "
+        "From the front the patient's right is on the left."
     )
     return Picture("organs", "Organs before and after", caption, encoded(figure))
 
 
 def _draw(axes: Axes, surface: Surface, side: str, colours: np.ndarray | None) -> None:
-    """Triangles, or dots, far ones first; of the target, which has no colours, a shade."""
+    """Triangles, far ones first, and dots over them; of the target, which has no colours, a shade."""
     from matplotlib.collections import PolyCollection
 
     x = surface.points.numpy()[:, list(_SIDES[side])] * _SIGNS[side]
@@ -65,7 +66,7 @@ def _draw(axes: Axes, surface: Surface, side: str, colours: np.ndarray | None) -
     if len(dots):
         dots = dots[np.argsort(x[dots, 2])]
         shade: Any = [*_GREY, 0.4] if colours is None else colours[dots]
-        axes.scatter(x[dots, 0], x[dots, 1], s=_DOT, color=shade, linewidths=0)
+        axes.scatter(x[dots, 0], x[dots, 1], s=_DOT, color=shade, linewidths=0, zorder=2)
     corners = x[surface.triangles.numpy()]
     order = np.argsort(corners[..., 2].mean(axis=1))
     corners = corners[order]
