@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 from regsuite.errors import InputError
 
@@ -57,6 +58,16 @@ def refuse_twin(path: Path | str) -> None:
             f"'{path}' and '{twin.name}' in one folder are confused by ITK, which takes the pixels of one for those of "
             "the other: move or rename one of them."
         )
+
+
+def parsed_xml(text: str, name: Path | str) -> ElementTree.Element:
+    """The root of an XML text in the file ``name``; InputError where it is malformed or defines entities."""
+    if "<!DOCTYPE" in text.upper():
+        raise InputError(f"The XML in '{name}' defines a document type, which is not safe to read: remove its DOCTYPE.")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError):
+        raise InputError(f"The XML in '{name}' cannot be read: check that it is complete.") from None
 
 
 @contextmanager
