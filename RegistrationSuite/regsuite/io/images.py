@@ -15,9 +15,10 @@ import torch
 
 from regsuite import memory
 from regsuite.errors import InputError
-from regsuite.io import dicom
+from regsuite.io import atlases, dicom
 from regsuite.io.files import ending, existing, refuse_twin, replacing
 from regsuite.io.geometry import grid_of, place, skewed
+from regsuite.io.label_names import names_beside
 from regsuite.spatial import Image, LabelImage
 from regsuite.terminology import TAG, term_of
 
@@ -30,24 +31,33 @@ _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
 def read_image(path: Path | str) -> Image:
     """One scalar image from a file, a folder with one DICOM series, or a DICOM file (the whole series it belongs to).
 
-    InputError where it is missing, damaged, no image, no scalar image, a time series or sheared.
+    Of a BrainGlobe atlas' folder it is the reference. InputError where it is missing, damaged, no image, no scalar
+    image, a time series or sheared.
     """
+    if atlases.is_atlas(Path(path)):
+        return atlases.read_reference(path)
     source = _read_scalar(path, "image")
     return Image.from_array(sitk.GetArrayFromImage(source), grid_of(source, str(path)), stem(path))
 
 
 def read_labels(path: Path | str) -> LabelImage:
-    """A label map; of a Slicer segmentation (.seg.nrrd) also the segments' names and colours.
+    """A label map with the names and colours of a Slicer segmentation (.seg.nrrd), or of a table called like the file.
 
-    InputError as :func:`read_image`, and where values are no whole numbers or segments overlap.
+    Of a BrainGlobe atlas' folder it is the annotation. InputError as :func:`read_image`, and where values are no whole
+    numbers, segments overlap or the table is malformed.
     """
+    if atlases.is_atlas(Path(path)):
+        return atlases.read_annotation(path)
     source = _read_scalar(path, "label image")
     values = sitk.GetArrayFromImage(source)
     with np.errstate(invalid="ignore"):
         whole = values.astype(np.int32)
     if not np.array_equal(whole, values):
         raise InputError(f"The label image '{path}' holds values that are no whole numbers: give a label map.")
-    return LabelImage.from_array(whole, grid_of(source, str(path)), *_segments(source))
+    names, colours, terms = _segments(source)
+    if not names and not colours:
+        names, colours = names_beside(Path(path), stem(path))
+    return LabelImage.from_array(whole, grid_of(source, str(path)), names, colours, terms)
 
 
 def write_image(path: Path | str, image: Image) -> None:

@@ -40,10 +40,10 @@ def shrunk(level: Level, factor: int) -> np.ndarray:
     total = np.zeros((level.count, height, width))
     columns = np.arange(0, level.width, factor)
     for top, band in bands(level):
-        edges = np.arange(-(-top // factor) * factor, top + band.shape[1], factor)
-        starts = np.unique(np.concatenate([[top], edges])).astype(int)
-        summed = np.add.reduceat(band, starts - top, axis=1, dtype=np.float64)
-        total[:, starts // factor] += np.add.reduceat(summed, columns, axis=2)
+        bottom = top + band.shape[1]
+        for row in range(top // factor, -(-bottom // factor)):
+            part = band[:, max(row * factor, top) - top : min((row + 1) * factor, bottom) - top]
+            total[:, row] += np.add.reduceat(part.sum(axis=1, dtype=np.float64), columns, axis=1)
     tall = np.minimum(factor, level.height - np.arange(height) * factor)
     wide = np.minimum(factor, level.width - columns)
     return (total / (tall[:, None] * wide)).astype(np.float32)

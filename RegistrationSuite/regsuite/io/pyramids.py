@@ -11,6 +11,7 @@ import numpy as np
 
 from regsuite.io.files import ending, replacing
 from regsuite.io.pixels import Pixel
+from regsuite.io.tiffs import tifffile_module
 
 TILE = 512
 _SMALLEST_LEVEL = 1024
@@ -32,8 +33,7 @@ def write_labels_tiff(
     labels and the mean of four of colours. InputError where the file cannot be written; ValueError where the bands do
     not cover the picture or hold labels that ``dtype`` cannot. At most a band and a row of tiles are in memory.
     """
-    import tifffile
-
+    tifffile = tifffile_module()
     ending(path, _ENDINGS, "a pyramid")
     with replacing(path) as draft:
         rows = _checked(bands, width, height, np.dtype(dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import math
 import struct
@@ -35,6 +36,14 @@ _PALETTE = 3
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
+def tifffile_module() -> Any:
+    """The package tifffile, which takes a moment to import; InputError where it is not installed."""
+    try:
+        return importlib.import_module("tifffile")
+    except ModuleNotFoundError:
+        raise InputError("TIFF files need the Python package 'tifffile': install it.") from None
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, list[TiffLevel]]]:
     """The tifffile series of the section in a TIFF, and its levels, the largest first.
@@ -42,8 +51,7 @@ def opened(path: Path) -> Iterator[tuple[Any, list[TiffLevel]]]:
     InputError where the file is no TIFF, is damaged, or holds anything but one section, and where a tile read inside
     cannot be decoded.
     """
-    import tifffile
-
+    tifffile = tifffile_module()
     try:
         with tifffile.TiffFile(path) as file:
             series = _section(path, file)
@@ -110,15 +118,13 @@ def _check_axes(path: Path, series: Any) -> None:
 
 def _check_page(path: Path, file: Any, page: Any) -> None:
     """InputError where data are missing at the end of the file, or no codec can unpack them."""
-    from tifffile import TIFF
-
     ends = np.asarray(page.dataoffsets, dtype=np.int64) + np.asarray(page.databytecounts, dtype=np.int64)
     if not len(ends) or ends.max() > file.filehandle.size:
         raise InputError(f"The section '{path}' is cut off, its last pixels are missing: get the file again.")
     compression = page.keyframe.compression
     try:
         if compression != 1:
-            TIFF.DECOMPRESSORS[compression]
+            tifffile_module().TIFF.DECOMPRESSORS[compression]
     except KeyError:
         name = getattr(compression, "name", str(compression))
         raise InputError(
