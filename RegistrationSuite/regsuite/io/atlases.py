@@ -16,7 +16,7 @@ import numpy as np
 
 from regsuite.errors import InputError
 from regsuite.io.files import existing_file
-from regsuite.io.tiffs import DAMAGES, tifffile_module
+from regsuite.io.tiff_checks import DAMAGES, tifffile_module
 from regsuite.spatial import Grid, Image, LabelImage
 
 METADATA, STRUCTURES, REFERENCE, ANNOTATION = "metadata.json", "structures.json", "reference.tiff", "annotation.tiff"

@@ -56,13 +56,11 @@ def pixel_of(series: Any) -> Pixel | None:
 
 
 def channels_of(series: Any, count: int, colour: bool) -> tuple[str, ...]:
-    """``count`` names: those of OME-XML where it names every channel, the colours, or numbers from 1."""
-    if colour:
-        return COLOURS
+    """``count`` names: those of OME-XML where it has as many, the colours, or numbers from 1."""
     ome = _ome_pixels(series)
     names = [part.get("Name", "") for part in ome if _plain(part.tag) == "Channel"] if ome is not None else []
-    if len(names) != count:
-        names = [""] * count
+    if len(names) != count or not any(names):
+        names = [*COLOURS] if colour else [""] * count
     return tuple(name or str(number + 1) for number, name in enumerate(names))
 
 

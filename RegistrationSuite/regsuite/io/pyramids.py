@@ -11,7 +11,7 @@ import numpy as np
 
 from regsuite.io.files import ending, replacing
 from regsuite.io.pixels import Pixel
-from regsuite.io.tiffs import tifffile_module
+from regsuite.io.tiff_checks import tifffile_module
 
 TILE = 512
 _SMALLEST_LEVEL = 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,9 @@ PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _JPEG_END, _TAIL = b"\xff\xd9", 1 << 16
 """What a JPEG ends with, and how many bytes may follow it."""
 
-_PER_METRE = 1
+_PER_METRE, _HEADER_LENGTH, _GREY_WITH_OPACITY = 1, 13, 4
+"""Of a PNG: pHYs's unit, the bytes of IHDR, and one of its colour types."""
+
 _WIDE = (sitk.sitkUInt16, sitk.sitkVectorUInt16)
 
 
@@ -33,11 +36,9 @@ class RasterLevel:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._array: np.ndarray | None = None
-        reader = self._header()
-        self.width, self.height = (int(side) for side in reader.GetSize()[:2])
-        stored = reader.GetNumberOfComponents()
+        self._grey_opaque = _is_grey_with_opacity(path)
+        self.width, self.height, stored, self.dtype = self._described()
         self.count = stored - (stored in (2, 4))
-        self.dtype = np.dtype(np.uint16 if reader.GetPixelID() in _WIDE else np.uint8)
         self.step = BAND_ROWS
         self._needed = 2 * stored * self.width * self.height * self.dtype.itemsize
 
@@ -52,14 +53,25 @@ class RasterLevel:
             self._array = self._read()
         return self._array[:, top:bottom, left:right]
 
-    def _header(self) -> sitk.ImageFileReader:
-        kind = "PNGImageIO" if _begins(self._path, PNG) else "JPEGImageIO"
-        if kind == "PNGImageIO" and any(name == b"acTL" for name, _ in _chunks(self._path)):
+    def _described(self) -> tuple[int, int, int, np.dtype]:
+        """Width, height, values a pixel and their type."""
+        is_png = _begins(self._path, PNG)
+        if any(name == b"acTL" for name, _ in _chunks(self._path)):
             raise InputError(f"The section '{self._path}' is an animation, and one picture is needed: save one frame.")
-        if kind == "JPEGImageIO" and not _is_complete(self._path):
+        if not is_png and not _is_complete(self._path):
             raise InputError(f"The section '{self._path}' is cut off, its last pixels are missing: get the file again.")
+        if self._grey_opaque:
+            width, height, bits = struct.unpack(">IIB", _first_chunk(self._path)[:9])
+            return width, height, 2, np.dtype(np.uint16 if bits == 16 else np.uint8)
+        reader = self._reader()
+        width, height = reader.GetSize()[:2]
+        dtype = np.dtype(np.uint16 if reader.GetPixelID() in _WIDE else np.uint8)
+        return width, height, reader.GetNumberOfComponents(), dtype
+
+    def _reader(self) -> sitk.ImageFileReader:
+        """One that has read the header."""
         reader = sitk.ImageFileReader()
-        reader.SetImageIO(kind)
+        reader.SetImageIO("PNGImageIO" if _begins(self._path, PNG) else "JPEGImageIO")
         reader.SetFileName(str(self._path))
         try:
             reader.ReadImageInformation()
@@ -75,12 +87,24 @@ class RasterLevel:
                 f"{memory.text_of(available)} are free: save it as a tiled or pyramidal TIFF."
             )
         try:
-            image = self._header().Execute()
+            array = self._unpacked()
         except RuntimeError:
             raise self._damaged() from None
-        array = sitk.GetArrayFromImage(image)
         array = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
         return array[: self.count]
+
+    def _unpacked(self) -> np.ndarray:
+        """(H, W) or (H, W, values)."""
+        if not self._grey_opaque:
+            return sitk.GetArrayFromImage(self._reader().Execute())
+        try:
+            decode = importlib.import_module("imagecodecs").png_decode
+        except ModuleNotFoundError:
+            raise InputError(
+                f"The section '{self._path}' is grey with opacity, which needs the Python package 'imagecodecs': "
+                "install it, or save the picture without opacity."
+            ) from None
+        return np.asarray(decode(self._path.read_bytes()))
 
     def _damaged(self) -> InputError:
         return InputError(f"The section '{self._path}' cannot be read, it may be damaged: get the file again.")
@@ -93,6 +117,17 @@ def png_pixel(path: Path) -> Pixel | None:
             x, y, unit = struct.unpack(">IIB", data)
             return plausible(1000 / x, 1000 / y) if unit == _PER_METRE and x and y else None
     return None
+
+
+def _first_chunk(path: Path) -> bytes:
+    """The header of a PNG; nothing of other files."""
+    return next((data for _, data in _chunks(path)), b"")
+
+
+def _is_grey_with_opacity(path: Path) -> bool:
+    """Whether a PNG is of the one kind that SimpleITK does not read."""
+    header = _first_chunk(path)
+    return len(header) == _HEADER_LENGTH and header[9] == _GREY_WITH_OPACITY
 
 
 def _begins(path: Path, mark: bytes) -> bool:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-import math
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,31 +12,13 @@ import numpy as np
 from regsuite import memory
 from regsuite.errors import InputError
 from regsuite.io.levels import BAND_ROWS
-
-DAMAGES = (ValueError, RuntimeError, OSError, LookupError, TypeError, struct.error, zlib.error)
-"""What tifffile and the codecs raise where a file is damaged."""
-
-_MOST_PAGES = 5
-"""So many pages of one size are taken for channels; more are a stack of pictures."""
-
-_RIVAL = 0.25
-"""A second picture of this share of the largest one's pixels is no thumbnail, label or overview."""
+from regsuite.io.tiff_checks import DAMAGES, alike, planes, section_of, tifffile_module
 
 _ALPHA = (1, 2)
 """ExtraSamples that say how opaque a pixel is."""
 
-_PALETTE = 3
-
-# What tifffile remarks on odd files goes to the application's log, where there is one, and not to the terminal.
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-
-
-def tifffile_module() -> Any:
-    """The package tifffile, which takes a moment to import; InputError where it is not installed."""
-    try:
-        return importlib.import_module("tifffile")
-    except ModuleNotFoundError:
-        raise InputError("TIFF files need the Python package 'tifffile': install it.") from None
+_PALETTE, _COLOURED = 3, (2, 3, 6)
+"""PhotometricInterpretation: indexed colours, and all kinds that become red, green and blue."""
 
 
 @contextmanager
@@ -53,84 +30,14 @@ def opened(path: Path) -> Iterator[tuple[Any, list[TiffLevel]]]:
     """
     tifffile = tifffile_module()
     try:
-        with tifffile.TiffFile(path) as file:
-            series = _section(path, file)
-            levels = [TiffLevel(path, one) for one in series.levels if _alike(one, series)]
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            series = section_of(path, file)
+            levels = [TiffLevel(path, one) for one in series.levels if alike(one, series)]
             yield series, sorted(levels, key=lambda level: -level.width)
     except DAMAGES as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"The section '{path}' cannot be read, it may be damaged: get the file again.") from error
-
-
-def _section(path: Path, file: Any) -> Any:
-    """The series of most pixels; InputError where there are two such."""
-    series = sorted(file.series, key=lambda one: -_area(one))
-    if not series or not _area(series[0]):
-        raise InputError(f"The section '{path}' holds no picture: give another file.")
-    rivals = [one for one in series[1:] if _area(one) >= _RIVAL * _area(series[0])]
-    if rivals:
-        raise InputError(
-            f"'{path}' holds {len(rivals) + 1} pictures of different kinds, and one section is needed: save each to a "
-            "file of its own."
-        )
-    _check_axes(path, series[0])
-    for level in series[0].levels:
-        for page in level.pages:
-            _check_page(path, file, page)
-    return series[0]
-
-
-def _area(series: Any) -> int:
-    return int(series.keyframe.imagelength * series.keyframe.imagewidth)
-
-
-def _alike(level: Any, first: Any) -> bool:
-    """Whether a level holds the same channels in the same proportions."""
-    wide, high = (
-        getattr(first.keyframe, side) / getattr(level.keyframe, side) for side in ("imagewidth", "imagelength")
-    )
-    same = level.dtype == first.dtype and _planes(level) == _planes(first)
-    return same and abs(wide / high - 1) < 0.1 and level.keyframe.samplesperpixel == first.keyframe.samplesperpixel
-
-
-def _planes(series: Any) -> int:
-    """Pictures of one channel, or of interleaved samples, that a series is made of."""
-    return math.prod(n for axis, n in zip(series.axes, series.shape, strict=True) if axis not in "YXS")
-
-
-def _check_axes(path: Path, series: Any) -> None:
-    for axis, count in zip(series.axes, series.shape, strict=True):
-        if axis in "ZT" and count > 1:
-            what = "planes in depth" if axis == "Z" else "points in time"
-            raise InputError(
-                f"The section '{path}' has {count} {what}, and one is needed: extract or project it first."
-            )
-        if axis not in "YXSCZT" and count > _MOST_PAGES:
-            raise InputError(
-                f"'{path}' holds {count} pages, and one section is needed: save each to a file of its own."
-            )
-    if series.keyframe.imagedepth > 1:
-        raise InputError(f"The section '{path}' is a volume, and a flat picture is needed: extract a plane first.")
-    if series.dtype.kind not in "buif":
-        raise InputError(f"The section '{path}' holds complex numbers, and real ones are needed: convert it first.")
-
-
-def _check_page(path: Path, file: Any, page: Any) -> None:
-    """InputError where data are missing at the end of the file, or no codec can unpack them."""
-    ends = np.asarray(page.dataoffsets, dtype=np.int64) + np.asarray(page.databytecounts, dtype=np.int64)
-    if not len(ends) or ends.max() > file.filehandle.size:
-        raise InputError(f"The section '{path}' is cut off, its last pixels are missing: get the file again.")
-    compression = page.keyframe.compression
-    try:
-        if compression != 1:
-            tifffile_module().TIFF.DECOMPRESSORS[compression]
-    except KeyError:
-        name = getattr(compression, "name", str(compression))
-        raise InputError(
-            f"The section '{path}' is compressed with {name}, which cannot be unpacked here: install the Python "
-            "package 'imagecodecs', or save it uncompressed or with deflate."
-        ) from None
 
 
 class TiffLevel:
@@ -145,7 +52,7 @@ class TiffLevel:
         self._palette = _colours(page)
         self._kept = _kept(page)
         self.dtype = np.dtype(np.uint8 if self._palette is not None or series.dtype.kind == "b" else series.dtype)
-        self.count = 3 if self._palette is not None else _planes(series) * len(self._kept)
+        self.count = 3 if self._palette is not None else planes(series) * len(self._kept)
         length = 1 if self._raw else int(page.tilelength if page.is_tiled else page.rowsperstrip)
         self.step = length * -(-BAND_ROWS // length)
         self._check_memory()
@@ -153,12 +60,12 @@ class TiffLevel:
     @property
     def colour(self) -> bool:
         """Whether the channels are red, green and blue."""
-        return self.count == 3 and (len(self._kept) == 3 or self._palette is not None)
+        return self.count == 3 and self._page.photometric in _COLOURED
 
     def rows(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
         """(C, bottom - top, right - left), as stored; indexed colours as red, green and blue."""
         read = self._raw_rows if self._raw else self._decoded_rows
-        parts = [read(plane, top, bottom, left, right)[self._kept] for plane in range(_planes(self._series))]
+        parts = [read(plane, top, bottom, left, right)[self._kept] for plane in range(planes(self._series))]
         if self._palette is not None:
             return self._palette[:, parts[0][0]]
         return np.concatenate(parts).astype(self.dtype, copy=False)
