@@ -80,8 +80,9 @@ def _metadata(folder: Path) -> dict[str, Any]:
 
 
 def _json(file: Path) -> Any:
+    existing_file(file, "atlas file")
     try:
-        return json.loads(existing_file(file, "atlas file").read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise _damaged(file) from None
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from regsuite.errors import InputError
+from regsuite.io.files import parsed_xml
 
 DAMAGES = (ValueError, RuntimeError, OSError, LookupError, TypeError, struct.error, zlib.error)
 """What tifffile and the codecs raise where a file is damaged."""
@@ -40,6 +41,8 @@ def tifffile_module() -> Any:
 
 def section_of(path: Path, file: Any) -> Any:
     """The series of most pixels; InputError where there are two such."""
+    if file.ome_metadata:
+        parsed_xml(file.ome_metadata, path)  # before tifffile does
     series = sorted(file.series, key=lambda one: -_area(one))
     if not series or not _area(series[0]):
         raise InputError(f"The section '{path}' holds no picture: give another file.")

@@ -125,10 +125,11 @@ def decoded(page: Any, index: int) -> np.ndarray:
         return np.full((*inner, high, wide) if inner else (1, high, wide), keyframe.nodata, dtype=keyframe.dtype)
     file = page.parent.filehandle
     file.seek(offset)
+    packed = file.read(length)
     extra = {}
     if keyframe.compression in (6, 7, 34892, 33007):  # kinds of JPEG
         extra = {"jpegtables": page.jpegtables, "jpegheader": keyframe.jpegheader}
-    values, _, _ = keyframe.decode(file.read(length), index, **extra)
+    values, _, _ = keyframe.decode(packed, index, **extra)
     return np.moveaxis(values[0], -1, 0)
 
 
