@@ -55,7 +55,7 @@ class SectionFile:
     def read(self, longest: int, pixel: float | Pixel | None = None) -> Image:
         """(1, C, 1, H, W) float32, values as stored, at most ``longest`` pixels on the longer side.
 
-        It comes from the smallest level that is not smaller than that, averaged over blocks. pixel: mm at full
+        It comes from the smallest level that is not smaller than that, averaged over squares. pixel: mm at full
         resolution, in place of what the file says. InputError where the file cannot be read.
         """
         if longest < 1:
@@ -64,7 +64,7 @@ class SectionFile:
         with _opened(self.path) as levels:
             fitting = [level for level in levels if max(level.width, level.height) >= longest]
             level = fitting[-1] if fitting else levels[0]
-            factor = -(-max(level.width, level.height) // longest)
+            factor = max(1.0, max(level.width, level.height) / longest)
             steps = (_ratio(self.width, level.width) * factor, _ratio(self.height, level.height) * factor)
             array = shrunk(level, factor)
         grid = section_grid(array.shape[2], array.shape[1], size, steps)
@@ -97,7 +97,10 @@ def open_section(path: Path | str) -> SectionFile:
 
 
 def section_grid(width: int, height: int, pixel: Pixel, steps: tuple[float, float] = (1, 1)) -> Grid:
-    """Where a section lies whose voxels are ``steps`` full-resolution pixels of ``pixel`` mm each; shape (1, H, W)."""
+    """Where a section lies whose voxels are ``steps`` full-resolution pixels of ``pixel`` mm each; shape (1, H, W).
+
+    It is as thick as a voxel is wide.
+    """
     across, down = pixel[0] * steps[0], pixel[1] * steps[1]
     affine = np.zeros((4, 4))
     affine[:3, :3] = [[0, 0, -across], [0, -down, 0], [across, 0, 0]]

@@ -15,7 +15,7 @@ import numpy as np
 from regsuite.errors import InputError
 from regsuite.io.files import parsed_xml
 
-DAMAGES = (ValueError, RuntimeError, OSError, LookupError, TypeError, struct.error, zlib.error)
+DAMAGES = (ValueError, RuntimeError, OSError, LookupError, TypeError, ArithmeticError, struct.error, zlib.error)
 """What tifffile and the codecs raise where a file is damaged."""
 
 _MOST_PAGES = 5
@@ -53,6 +53,8 @@ def section_of(path: Path, file: Any) -> Any:
             "file of its own."
         )
     _check_axes(path, series[0])
+    if int((file.imagej_metadata or {}).get("images", 1)) > planes(series[0]):
+        raise _cut_off(path)
     for level in series[0].levels:
         for page in level.pages:
             _check_page(path, file, page)

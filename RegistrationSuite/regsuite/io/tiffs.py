@@ -34,6 +34,10 @@ def opened(path: Path) -> Iterator[tuple[Any, list[TiffLevel]]]:
             series = section_of(path, file)
             levels = [TiffLevel(path, one) for one in series.levels if alike(one, series)]
             yield series, sorted(levels, key=lambda level: -level.width)
+    except MemoryError:
+        raise InputError(
+            f"The section '{path}' does not fit into the memory, or is damaged: read less of it, or get the file again."
+        ) from None
     except DAMAGES as error:
         if isinstance(error, InputError):
             raise
