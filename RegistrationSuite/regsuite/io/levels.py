@@ -53,7 +53,7 @@ def shrunk(level: Level, factor: float) -> np.ndarray:
 def _borders(length: int, factor: float) -> np.ndarray:
     """Where squares begin and end along an axis, in pixels from its beginning."""
     count = math.ceil(length / factor - 1e-6)
-    return np.minimum(np.arange(count + 1) * factor, length)
+    return np.append(np.arange(count) * factor, length)
 
 
 def _between(band: np.ndarray, start: float, stop: float) -> np.ndarray:
