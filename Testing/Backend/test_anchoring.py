@@ -176,6 +176,12 @@ class TestFiles:
             "predictions", "", (io.AnchoredSection("a_s004.png", 4, 1024, 670, anchoring),)
         )
 
+    def test_deepslice_without_sizes(self, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_text("Filenames,ox,oy,oz,ux,uy,uz,vx,vy,vz\na.png,1,2,3,4,5,6,7,8,9\n")
+        assert io.read_series(tmp_path / "x.csv").sections == (
+            io.AnchoredSection("a.png", 1, 0, 0, (1, 2, 3, 4, 5, 6, 7, 8, 9)),
+        )
+
     def test_a_size_that_is_not_said(self, tmp_path: Path) -> None:
         """DeepSlice's first versions wrote -999."""
         text = VISUALIGN.replace('"width":100,"height":50', '"width":-999,"height":-999')

@@ -62,7 +62,8 @@ def matrix_of(
 ) -> np.ndarray:
     """(4, 4): RAS mm of the section, as ``io.sections`` places it, to RAS mm of the atlas.
 
-    pixel: mm along a row and down a column of a picture of the section's width and height; grid: the atlas; voxel: the
+    pixel: mm along a row and down a column of a picture of the section's width and height (of one of another size, put
+    that size into the section first: an anchoring counts in shares of it); grid: the atlas; voxel: the
     target's voxels in mm, to R, A and S where they differ, or None for those of the grid. The third column is the unit
     normal. ValueError where the section has no size, no anchoring, or one without an area.
     """

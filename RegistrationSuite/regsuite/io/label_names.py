@@ -50,14 +50,15 @@ def names_beside(image: Path, stem: str) -> tuple[dict[int, str], dict[int, Colo
 
 
 def _read_table(file: Path) -> Iterator[_Row]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
+    with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         reader = csv.DictReader(stream, delimiter="\t" if file.suffix == ".tsv" else ",")
-        rows = [{(key or "").strip().lower(): value or "" for key, value in row.items()} for row in reader]
-    columns = list(rows[0]) if rows else []
-    number = _first(columns, _NUMBER_COLUMNS)
-    name = _first([column for column in columns if column != number], _NAME_COLUMNS)
-    if number and name:
-        for row in rows:
+        columns = [column.strip().lower() for column in reader.fieldnames or ()]
+        number = _first(columns, _NUMBER_COLUMNS)
+        name = _first([column for column in columns if column != number], _NAME_COLUMNS)
+        if number is None or name is None:
+            return
+        for line in reader:
+            row = {(key or "").strip().lower(): value or "" for key, value in line.items()}
             yield _whole(row[number]), row[name].strip(), _colour_of(row)
 
 

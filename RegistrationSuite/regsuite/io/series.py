@@ -82,12 +82,12 @@ def _of_query(text: str | None) -> list[str] | None:
 
 
 def _read_table(file: Path) -> AnchoredSeries:
-    """DeepSlice: Filenames, the nine numbers, width, height and nr."""
+    """DeepSlice: Filenames, the nine numbers and, in most versions, width, height and nr."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         rows = [{(key or "").strip(): value for key, value in row.items()} for row in csv.DictReader(stream)]
     sections = []
     for place, row in enumerate(rows):
-        fields = {"nr": place + 1} | row | {"filename": row["Filenames"]}
+        fields = {"nr": place + 1, "width": 0, "height": 0} | row | {"filename": row["Filenames"]}
         sections.append(_section(fields, [row[part] for part in _PARTS], None))
     return AnchoredSeries(file.stem, "", tuple(sections))
 
