@@ -25,7 +25,7 @@ Anchoring = tuple[float, float, float, float, float, float, float, float, float]
 """ox, oy, oz, ux, uy, uz, vx, vy, vz in voxels of the target."""
 
 Marker = tuple[float, float, float, float]
-"""VisuAlign's: what the anchoring alone brings to (x, y) of the picture belongs at (nx, ny); pixels from its corner."""
+"""VisuAlign's: (nx, ny) of the picture shows what the anchoring alone expects at (x, y); pixels from its corner."""
 
 
 @dataclass(frozen=True)

@@ -86,14 +86,13 @@ class SectionFile:
 def open_section(path: Path | str) -> SectionFile:
     """What a section's file holds. InputError where it is missing, damaged or not one flat picture."""
     file = existing_file(path, "section")
-    pixel: Pixel | None
     if _kind(file) == "raster":
         raster = RasterLevel(file)
         channels = COLOURS if raster.colour else tuple(str(n + 1) for n in range(raster.count))
         return _described(file, [raster], channels, png_pixel(file))
     with tiffs.opened(file) as (series, levels):
-        pixel, first = pixel_of(series), levels[0]
-        return _described(file, levels, channels_of(series, first.count, first.colour), pixel)
+        channels = channels_of(series, levels[0].count, levels[0].colour)
+        return _described(file, levels, channels, pixel_of(series))
 
 
 def section_grid(width: int, height: int, pixel: Pixel, steps: tuple[float, float] = (1, 1)) -> Grid:
