@@ -76,10 +76,10 @@ class JobRunner:
         if message.kind not in ("done", "failed"):
             return message
         request, self._request = self._request, None
-        if message.kind == "done" and request is not None and message.registration is not None:
+        if message.kind == "done" and request is not None and message.result is not None:
             try:
                 with new_nodes() as self.made:
-                    self.nodes = request.add(message.registration)
+                    self.nodes = request.add(message.result)
                 self.fixed, self.moving = request.anchor("fixed"), request.anchor("moving")
             except InputError as error:
                 return Message("failed", text=str(error))

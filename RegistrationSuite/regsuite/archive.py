@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from regsuite.learning.checkpoint import Checkpoint
 from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surface, Surfaces
 from regsuite.transforms import Affine, Chain, DisplacementField, StationaryVelocity, TimeVelocity, Transform
 
@@ -64,8 +65,15 @@ class Writer:
             "colour": surface.colour,
         }
 
-    def spatial(self, value: Image | LabelImage | PointSet | Surfaces) -> dict[str, Any]:
+    def checkpoint(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Weights and card."""
+        weights = {name: self.array(value) for name, value in checkpoint.weights.items()}
+        return {"kind": "checkpoint", "weights": weights, "card": dict(checkpoint.card)}
+
+    def value(self, value: Image | LabelImage | PointSet | Surfaces | Checkpoint) -> dict[str, Any]:
         """Whichever of these it is."""
+        if isinstance(value, Checkpoint):
+            return self.checkpoint(value)
         if isinstance(value, Surfaces):
             return {"kind": "surfaces", "parts": [self.surface(part) for part in value.parts]}
         if isinstance(value, Image):
@@ -121,8 +129,14 @@ class Reader:
         colour = None if data["colour"] is None else (data["colour"][0], data["colour"][1], data["colour"][2])
         return Surface(self.tensor(data["points"]), self.tensor(data["triangles"]), data["name"], values, colour)
 
-    def spatial(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces:
-        """What Writer.spatial described."""
+    def checkpoint(self, data: Mapping[str, Any]) -> Checkpoint:
+        """What Writer.checkpoint described."""
+        return Checkpoint({name: self.tensor(key) for name, key in data["weights"].items()}, data["card"])
+
+    def value(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces | Checkpoint:
+        """What Writer.value described."""
+        if data["kind"] == "checkpoint":
+            return self.checkpoint(data)
         if data["kind"] == "surfaces":
             return Surfaces([self.surface(part) for part in data["parts"]])
         if data["kind"] == "image":

@@ -11,9 +11,10 @@ import torch
 from regsuite import memory
 from regsuite.catalog import Input, Method
 from regsuite.errors import InputError
+from regsuite.learning.checkpoint import Checkpoint
 from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surfaces
 
-Inputs = Mapping[str, Image | LabelImage | PointSet | Surfaces]
+Inputs = Mapping[str, Image | LabelImage | PointSet | Surfaces | Checkpoint]
 
 FIXED_BYTES = 200
 """Least memory of a run for every voxel of the fixed image: its fields and results, 50 single-precision numbers."""
@@ -22,6 +23,8 @@ OTHER_BYTES = 16
 
 _TYPES: dict[str, type] = {
     "image": Image,
+    "section": Image,
+    "checkpoint": Checkpoint,
     "mask": LabelImage,
     "labels": LabelImage,
     "points": PointSet,
@@ -29,6 +32,8 @@ _TYPES: dict[str, type] = {
 }
 _KINDS = {
     "image": "an image",
+    "section": "an image of one slice",
+    "checkpoint": "a checkpoint",
     "mask": "a label image",
     "labels": "a label image",
     "points": "a set of points",
@@ -44,10 +49,11 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
     """
     check_roles(method, inputs)
     given = [(item, inputs[item.role]) for item in method.inputs if item.role in inputs]
-    if not given:
-        raise InputError(f"{method.title} was given nothing to register: give {_either(method)}.")
     for item, value in given:
         _check_kind(item, value)
+    given = [(item, value) for item, value in given if not isinstance(value, Checkpoint)]
+    if not given:
+        raise InputError(f"{method.title} was given nothing to register: give {_either(method)}.")
     _check_dimensions(method, given)
     _check_slices(given)
     _check_grids(given)
@@ -57,8 +63,14 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
             _check_intensities(item, value)
     _check_masks(given)
     fixed, moving = inputs.get("fixed"), inputs.get("moving")
-    if isinstance(fixed, Image) and isinstance(moving, Image) and getattr(parameters, "initial", "none") == "none":
+    images = all(item.kind == "image" for item, value in given if item.role in ("fixed", "moving"))
+    if images and isinstance(fixed, Image) and isinstance(moving, Image) and _stays(parameters):
         _check_overlap(method, fixed.grid, moving.grid)
+
+
+def _stays(parameters: Any) -> bool:
+    """Whether nothing brings images together before they are compared."""
+    return getattr(parameters, "initial", "none") == "none"
 
 
 def check_roles(method: Method, inputs: Mapping[str, Any]) -> None:
@@ -111,7 +123,7 @@ def _check_kind(item: Input, value: Any) -> None:
         )
     if isinstance(value, Surfaces):
         _check_surfaces(item, value)
-    if isinstance(value, Image) and value.data.shape[1] != 1:
+    if isinstance(value, Image) and item.kind == "image" and value.data.shape[1] != 1:
         raise InputError(
             f"The {_name(item)} has {value.data.shape[1]} values a voxel (a colour or vector image, or a time series), "
             "and one is needed: extract a single channel or time point first."
@@ -147,12 +159,16 @@ def _check_dimensions(method: Method, given: list[tuple[Input, Any]]) -> None:
 
 
 def _check_slices(given: list[tuple[Input, Any]]) -> None:
-    """A 3D grid one voxel thick cannot be deformed in 3D."""
+    """A 3D grid one voxel thick cannot be deformed in 3D; a section has to be one."""
     for item, value in given:
-        if isinstance(value, Image) and value.grid.dim == 3 and min(value.grid.shape) == 1:
+        if item.kind == "image" and value.grid.dim == 3 and min(value.grid.shape) == 1:
             raise InputError(
                 f"The {_name(item)} is a single slice in a 3D file: save it as a 2D image, or register it in Slicer, "
                 "where slices are registered in their plane."
+            )
+        if item.kind == "section" and 1 not in value.grid.shape:
+            raise InputError(
+                f"The {_name(item)} has {_shape(value.grid)} voxels, and one slice is needed: extract a slice first."
             )
 
 

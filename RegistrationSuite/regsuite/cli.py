@@ -22,7 +22,7 @@ from regsuite.jobs.failures import plain_failures
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from regsuite.registration import Registration
+    from regsuite.registration import Result
 
 _PROGRAM = "python -m regsuite"
 
@@ -217,9 +217,9 @@ def _register(chosen: argparse.Namespace) -> None:
     job = jobs.Job(asked.method.name, asked.inputs, asked.parameters, asked.seed, asked.device)
     with results.result_folder(asked.out, asked.overwrite) as folder:
         with contextlib.closing(ConsoleProgress()) as progress:
-            registration = jobs.run(job, progress)
-        results.write(registration, folder, jobs.read_inputs(job))
-    say_done(registration, asked.out)
+            result = jobs.execute(job, progress)
+        results.write(result, folder, jobs.read_inputs(job))
+    say_done(result, asked.out)
 
 
 def _asked(chosen: argparse.Namespace) -> Run:
@@ -252,18 +252,18 @@ def _from_file(path: str) -> str:
         raise InputError(f"The file of values '{path}' cannot be read as text: check it.") from None
 
 
-def say_done(registration: Registration, folder: str) -> None:
+def say_done(result: Result, folder: str) -> None:
     """How the result was made, its metrics and where it is; on standard error, what to know of it."""
-    record = registration.record
+    record = result.record
     made = f"{record['title']} on {record['device']} in {record['seconds']:.1f} s, {record['peak_memory_mb']:.0f} MB"
-    _say("\n".join([made, *_metric_lines(registration.metrics), f"Results in {folder}"]))
-    tell_notes(registration)
+    _say("\n".join([made, *_metric_lines(result.metrics), f"Results in {folder}"]))
+    tell_notes(result)
 
 
-def tell_notes(registration: Registration) -> None:
+def tell_notes(result: Result) -> None:
     """What a user should know of the result, on standard error."""
     sys.stdout.flush()
-    for note in registration.notes:
+    for note in result.notes:
         sys.stderr.write(f"Note: {note}\n")
 
 

@@ -1,4 +1,4 @@
-"""What every method returns, and how it is kept on disk between processes."""
+"""What methods return, and how it is kept on disk between processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from regsuite.archive import Reader, Writer
+from regsuite.learning.checkpoint import Checkpoint
 from regsuite.spatial import Grid, Image, LabelImage, Surface
 from regsuite.transforms import Transform
 
@@ -39,14 +40,28 @@ class Table:
     rows: list[list[Any]]
 
 
-@dataclass
-class Registration:
-    """The result of a method, on the fixed image's grid.
+@dataclass(kw_only=True)
+class Result:
+    """What every run gives, beside what it was run for.
 
-    transform takes fixed to moving points, inverse the other way. labels, images, sequences, surfaces, curves and
-    tables go by the names of the method's declared outputs; labels may lie on any grid, such as the moving image's.
-    notes are what a user should know of this result, one sentence each; record says how it was made, and under
-    ``chosen`` what a method put for parameters that were left to it, by name.
+    curves and tables go by the names of the method's declared outputs. notes are what a user should know of this
+    result, one sentence each; record says how it was made, and under ``chosen`` what a method put for parameters that
+    were left to it, by name.
+    """
+
+    curves: dict[str, Curve] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class Registration(Result):
+    """The result of a registration, on the fixed image's grid.
+
+    transform takes fixed to moving points, inverse the other way. labels, images, sequences and surfaces go by the
+    names of the method's declared outputs; labels may lie on any grid, such as the moving image's.
     """
 
     transform: Transform
@@ -58,17 +73,35 @@ class Registration:
     images: dict[str, Image] = field(default_factory=dict)
     sequences: dict[str, list[Image]] = field(default_factory=dict)
     surfaces: dict[str, Surface] = field(default_factory=dict)
-    curves: dict[str, Curve] = field(default_factory=dict)
-    tables: dict[str, Table] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    record: dict[str, Any] = field(default_factory=dict)
 
 
-def save(registration: Registration, folder: Path | str) -> None:
-    """Write ``registration.json`` and ``registration.npz`` into an existing folder."""
+@dataclass(kw_only=True)
+class Training(Result):
+    """The result of a training."""
+
+    checkpoint: Checkpoint
+
+
+def save(result: Result, folder: Path | str) -> None:
+    """Write ``result.json`` and ``result.npz`` into an existing folder."""
     writer = Writer()
-    described = {
+    described: dict[str, Any] = {
+        "curves": {name: asdict(curve) for name, curve in result.curves.items()},
+        "tables": {name: asdict(table) for name, table in result.tables.items()},
+        "metrics": result.metrics,
+        "notes": result.notes,
+        "record": result.record,
+    }
+    if isinstance(result, Registration):
+        described |= _registration(result, writer)
+    elif isinstance(result, Training):
+        described |= {"checkpoint": writer.checkpoint(result.checkpoint)}
+    np.savez(Path(folder) / "result.npz", **writer.arrays)  # type: ignore[arg-type]
+    (Path(folder) / "result.json").write_text(json.dumps(described), encoding="utf-8")
+
+
+def _registration(registration: Registration, writer: Writer) -> dict[str, Any]:
+    return {
         "transform": writer.transform(registration.transform),
         "inverse": writer.transform(registration.inverse),
         "fixed_grid": writer.grid(registration.fixed_grid),
@@ -78,21 +111,21 @@ def save(registration: Registration, folder: Path | str) -> None:
         "images": {name: writer.image(image) for name, image in registration.images.items()},
         "sequences": {name: [writer.image(frame) for frame in seq] for name, seq in registration.sequences.items()},
         "surfaces": {name: writer.surface(surface) for name, surface in registration.surfaces.items()},
-        "curves": {name: asdict(curve) for name, curve in registration.curves.items()},
-        "tables": {name: asdict(table) for name, table in registration.tables.items()},
-        "metrics": registration.metrics,
-        "notes": registration.notes,
-        "record": registration.record,
     }
-    np.savez(Path(folder) / "registration.npz", **writer.arrays)  # type: ignore[arg-type]
-    (Path(folder) / "registration.json").write_text(json.dumps(described), encoding="utf-8")
 
 
-def load(folder: Path | str) -> Registration:
+def load(folder: Path | str) -> Result:
     """Read what :func:`save` wrote; no code in the files is executed."""
-    data = json.loads((Path(folder) / "registration.json").read_text(encoding="utf-8"))
-    with np.load(Path(folder) / "registration.npz", allow_pickle=False) as arrays:
+    data = json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
+    common = {
+        "curves": {name: Curve(**curve) for name, curve in data["curves"].items()},
+        "tables": {name: Table(**table) for name, table in data["tables"].items()},
+        **{name: data[name] for name in ("metrics", "notes", "record")},
+    }
+    with np.load(Path(folder) / "result.npz", allow_pickle=False) as arrays:
         reader = Reader(arrays)
+        if "checkpoint" in data:
+            return Training(checkpoint=reader.checkpoint(data["checkpoint"]), **common)
         return Registration(
             transform=reader.transform(data["transform"]),
             inverse=reader.transform(data["inverse"]),
@@ -103,9 +136,5 @@ def load(folder: Path | str) -> Registration:
             images={name: reader.image(image) for name, image in data["images"].items()},
             sequences={name: [reader.image(frame) for frame in seq] for name, seq in data["sequences"].items()},
             surfaces={name: reader.surface(surface) for name, surface in data["surfaces"].items()},
-            curves={name: Curve(**curve) for name, curve in data["curves"].items()},
-            tables={name: Table(**table) for name, table in data["tables"].items()},
-            metrics=data["metrics"],
-            notes=data["notes"],
-            record=data["record"],
+            **common,
         )

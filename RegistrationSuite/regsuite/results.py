@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from regsuite import io
 from regsuite.errors import InputError, JobFailed
-from regsuite.registration import Curve, Registration, Table
+from regsuite.learning.checkpoint import ENDING, write_checkpoint
+from regsuite.registration import Curve, Registration, Result, Table, Training
 
 if TYPE_CHECKING:
     from regsuite.pictures import Picture
@@ -43,7 +44,24 @@ def result_folder(folder: Path | str, overwrite: bool = False) -> Iterator[Path]
             raise JobFailed(f"The results cannot be moved to '{target}' ({error.strerror}): choose another.") from error
 
 
-def write(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+def write(result: Result, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Write everything a registration, see :func:`write_registration`, or a training gave; returns each file or folder
+    by the result's name, as in the report."""
+    if isinstance(result, Training):
+        return _write_training(result, folder)
+    assert isinstance(result, Registration)
+    return write_registration(result, folder, inputs)
+
+
+def _write_training(training: Training, folder: Path) -> dict[str, str]:
+    """checkpoint.safetensors, curves and tables as .csv, and report.json. InputError where a file cannot be written."""
+    write_checkpoint(folder / f"checkpoint{ENDING}", training.checkpoint)
+    files = {"checkpoint": f"checkpoint{ENDING}", **_write_tables(training, folder)}
+    write_report(training, folder, files)
+    return files
+
+
+def write_registration(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
     """Write everything into an existing folder; returns each file or folder by the result's name, as in the report.
 
     transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, surfaces as .vtp,
@@ -84,13 +102,18 @@ def write_documents(
 
     pictures: further ones for report.html.
     """
-    rows = {name: _curve_rows(curve) for name, curve in registration.curves.items()}
-    rows |= {name: [table.columns, *table.rows] for name, table in registration.tables.items()}
-    for name, lines in rows.items():
-        _write_rows(folder / f"{name}.csv", lines)
-    found = {**files, **{name: f"{name}.csv" for name in rows}, **_write_page(registration, folder, inputs, pictures)}
+    found = {**files, **_write_tables(registration, folder), **_write_page(registration, folder, inputs, pictures)}
     write_report(registration, folder, found)
     return found
+
+
+def _write_tables(result: Result, folder: Path) -> dict[str, str]:
+    """Curves and tables as .csv."""
+    rows = {name: _curve_rows(curve) for name, curve in result.curves.items()}
+    rows |= {name: [table.columns, *table.rows] for name, table in result.tables.items()}
+    for name, lines in rows.items():
+        _write_rows(folder / f"{name}.csv", lines)
+    return {name: f"{name}.csv" for name in rows}
 
 
 def _write_page(
@@ -115,13 +138,13 @@ def _write_page(
     return {"report": page.name, "pictures": "pictures"}
 
 
-def write_report(registration: Registration, folder: Path, files: Mapping[str, str]) -> None:
+def write_report(result: Result, folder: Path, files: Mapping[str, str]) -> None:
     """report.json: how the result was made, what was measured, what to know of it, and which files it came to."""
-    record = registration.record
+    record = result.record
     measured = {key: record[key] for key in ("seconds", "peak_memory_mb", "device") if key in record}
     report = dict(record)
-    report |= {"metrics": registration.metrics | measured, "notes": registration.notes}
-    report |= {"tables": registration.tables, "files": files}
+    report |= {"metrics": result.metrics | measured, "notes": result.notes}
+    report |= {"tables": result.tables, "files": files}
     (folder / REPORT).write_text(as_json(report) + "\n", encoding="utf-8")
 
 

@@ -239,9 +239,9 @@ def test_command_worker_and_python_give_the_same_transform(stand_in: Any, tempor
         time.sleep(0.01)
     client.close()
     assert messages[-1].kind == "done"
-    assert messages[-1].registration is not None
+    assert messages[-1].result is not None
     assert here.abs().max() > 0.5
-    assert torch.equal(messages[-1].registration.transform.displacement(grid), here)
+    assert torch.equal(messages[-1].result.transform.displacement(grid), here)
     written = io.read_transform(temporary / "out" / "transform.h5").displacement(grid)
     assert torch.allclose(written, here, atol=1e-5)
 

@@ -213,7 +213,7 @@ def test_same_result_in_worker_and_in_place(client: WorkerClient, pair: dict[str
         client.submit(task)
     messages = wait_for(client, "done")
     here = jobs.run(task)
-    there = messages[-1].registration
+    there = messages[-1].result
     assert there is not None
     assert not client.running
     assert torch.equal(there.transform.matrix, here.transform.matrix)

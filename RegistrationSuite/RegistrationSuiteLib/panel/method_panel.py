@@ -228,10 +228,10 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             self._finish(message)
 
     def _finish(self, message: Message) -> None:
-        if message.registration is None:
+        if message.result is None:
             self._stop(message.text)
         else:
-            self._stop(summary(message.registration))
+            self._stop(summary(message.result))
             self.results.take(self.runner)
 
 

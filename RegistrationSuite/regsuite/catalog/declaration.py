@@ -12,8 +12,9 @@ from typing import Any, Literal
 from regsuite.catalog.cells import cells_of
 from regsuite.errors import InputError
 
-InputKind = Literal["image", "mask", "labels", "points", "surfaces"]
-OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table", "surface"]
+InputKind = Literal["image", "section", "mask", "labels", "points", "surfaces", "checkpoint"]
+OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table", "surface", "checkpoint"]
+Gives = Literal["registration", "checkpoint"]
 ParameterType = Literal["float", "int", "bool", "choice", "floats", "table"]
 Matrix = Literal["", "coherence", "transition"]
 Frame = Literal["fixed", "moving"]
@@ -216,10 +217,11 @@ def _type_of(default: Any, declared: Mapping[str, Any]) -> ParameterType:
 
 @dataclass(frozen=True)
 class Method:
-    """A registration method: what it is, takes, gives, and where its code is.
+    """A registration method, or the training of one: what it is, takes, gives, and where its code is.
 
     parameters_type: a frozen dataclass whose fields were made by :func:`parameter`;
-    entry: "module:function" of ``run(inputs, parameters, context) -> Registration``, imported when it runs.
+    entry: "module:function" of ``run(inputs, parameters, context)``, imported when it runs;
+    gives: what that returns, a Registration or, with the checkpoint, a Training.
     """
 
     name: str
@@ -232,6 +234,7 @@ class Method:
     presets: tuple[Preset, ...]
     entry: str
     dimensions: tuple[int, ...] = (2, 3)
+    gives: Gives = "registration"
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

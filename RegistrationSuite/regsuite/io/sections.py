@@ -20,6 +20,7 @@ import torch
 from regsuite.errors import InputError
 from regsuite.io import tiffs
 from regsuite.io.files import existing, existing_file
+from regsuite.io.images import read_image
 from regsuite.io.levels import Level, bands, shrunk
 from regsuite.io.pixels import COLOURS, Pixel, channels_of, pixel_of
 from regsuite.io.rasters import JPEG, PNG, RasterLevel, png_pixel
@@ -27,8 +28,10 @@ from regsuite.spatial import Grid, Image
 
 SECTION_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".bif")
 
-STAND_IN_PIXEL = 0.01
-"""mm. Taken where neither the file nor the caller knows the size of a pixel."""
+STAND_IN_PIXEL = 1.0
+"""mm. Taken where neither the file nor the caller knows the size of a pixel, as ITK and Slicer do."""
+LONGEST = 2048
+"""Pixels on the longer side of a section that is worked on; a file may hold many more."""
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _NUMBER = re.compile(r"\d+")
@@ -93,6 +96,31 @@ def open_section(path: Path | str) -> SectionFile:
     with tiffs.opened(file) as (series, levels):
         channels = channels_of(series, levels[0].count, levels[0].colour)
         return _described(file, levels, channels, pixel_of(series))
+
+
+def read_section(path: Path | str) -> Image:
+    """A section to be worked on, at most 2048 pixels long: (1, C, 1, H, W), of a picture or of a volume of one slice.
+
+    InputError where the file cannot be read.
+    """
+    if ending_of(path) is None:
+        return as_slice(read_image(path))
+    return open_section(path).read(LONGEST)
+
+
+def ending_of(path: Path | str) -> str | None:
+    """Which of the endings of pictures it has."""
+    return next((one for one in SECTION_ENDINGS if str(path).lower().endswith(one)), None)
+
+
+def as_slice(image: Image) -> Image:
+    """A 2D image as the single slice it is in space, in the axial plane S = 0."""
+    if image.grid.dim == 3:
+        return image
+    affine = np.eye(4)
+    affine[:2, 1:3], affine[:2, 3] = image.grid.affine[:2, :2], image.grid.affine[:2, 2]
+    affine[:3, 0] = (0, 0, image.grid.spacing[1])
+    return Image(image.data[:, :, None], Grid.from_affine((1, *image.grid.shape), affine), image.name)
 
 
 def section_grid(width: int, height: int, pixel: Pixel, steps: tuple[float, float] = (1, 1)) -> Grid:

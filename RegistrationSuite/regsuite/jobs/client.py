@@ -198,6 +198,6 @@ def _done(folder: Path) -> Message:
 
     try:
         with plain_failures():
-            return Message("done", registration=load(folder))
+            return Message("done", result=load(folder))
     except JobFailed as error:
         return Message("failed", str(error))

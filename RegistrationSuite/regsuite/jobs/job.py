@@ -52,7 +52,7 @@ def _described(value: Any, writer: Writer) -> dict[str, Any]:
         return {"kind": "file", "path": os.path.abspath(value)}
     if isinstance(value, Sequence):
         return {"kind": "files", "paths": [os.path.abspath(path) for path in value]}
-    return writer.spatial(value)
+    return writer.value(value)
 
 
 def load(folder: Path) -> Job:
@@ -65,7 +65,7 @@ def load(folder: Path) -> Job:
     with np.load(folder / "job.npz", allow_pickle=False) as arrays:
         reader = Reader(arrays)
         inputs = {
-            role: value["path"] if value["kind"] == "file" else value.get("paths") or reader.spatial(value)
+            role: value["path"] if value["kind"] == "file" else value.get("paths") or reader.value(value)
             for role, value in described["inputs"].items()
         }
     return Job(**{**described, "inputs": inputs})

@@ -7,7 +7,7 @@ import os
 import platform
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
@@ -23,12 +23,30 @@ from regsuite.jobs.job import Job
 from regsuite.progress import Context, Part, Progress
 
 if TYPE_CHECKING:
-    from regsuite.registration import Registration
+    from regsuite.learning.checkpoint import Checkpoint
+    from regsuite.registration import Registration, Result, Training
     from regsuite.spatial import Image, LabelImage, PointSet, Surfaces
 
 
 def run(job: Job, progress: Progress | None = None) -> Registration:
-    """Run ``job`` here and now.
+    """Register, as ``job`` says; see :func:`execute`. InputError where its method registers nothing."""
+    return _of_kind(job, "registration", progress)
+
+
+def train(job: Job, progress: Progress | None = None) -> Training:
+    """Train, as ``job`` says; see :func:`execute`. InputError where its method learns nothing."""
+    return _of_kind(job, "checkpoint", progress)
+
+
+def _of_kind(job: Job, kind: str, progress: Progress | None) -> Any:
+    method = catalog.method(job.method)
+    if method.gives != kind:
+        raise InputError(f"{method.title} gives a {method.gives} and no {kind}: choose another method.")
+    return execute(job, progress)
+
+
+def execute(job: Job, progress: Progress | None = None) -> Result:
+    """Do what ``job`` says, here and now.
 
     Raises InputError (unknown method or value, unusable input, absent device), JobFailed (out of memory, a missing
     package) and whatever ``progress`` raises to end the run.
@@ -39,7 +57,7 @@ def run(job: Job, progress: Progress | None = None) -> Registration:
         return _run(job, method, parameters, progress or Progress())
 
 
-def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Registration:
+def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Result:
     from regsuite.checks import check_inputs, check_roles
 
     check_roles(method, job.inputs)
@@ -51,10 +69,10 @@ def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Regis
     inputs = read_inputs(job)
     check_inputs(method, inputs, parameters)
     noted = _Noted(progress)
-    registration, used = _on_device(method, inputs, parameters, Context(noted, device, job.seed))
-    registration = _on_cpu(registration)
-    registration.record = {
-        **registration.record,
+    result, used = _on_device(method, inputs, parameters, Context(noted, device, job.seed))
+    result = _on_cpu(result)
+    result.record = {
+        **result.record,
         "method": method.name,
         "title": method.title,
         "citation": asdict(method.citation),
@@ -69,7 +87,7 @@ def _run(job: Job, method: Method, parameters: Any, progress: Progress) -> Regis
         "log": noted.lines,
         "versions": _versions(),
     }
-    return registration
+    return result
 
 
 class _Noted(Part):
@@ -101,14 +119,37 @@ def _read(item: Input, value: Any) -> Any:
         return io.read_surfaces(files)
     if len(files) != 1:
         raise InputError(f"The input '{item.title}' takes one file, and {len(files)} were given: give one of them.")
-    if item.kind == "image":
-        return io.read_image(files[0])
-    return io.read_points(files[0]) if item.kind == "points" else io.read_labels(files[0])
+    return _READERS[item.kind]()(files[0])
 
 
-def _on_device(
-    method: Method, inputs: Mapping[str, Any], parameters: Any, context: Context
-) -> tuple[Registration, str]:
+def _of_io(name: str) -> Callable[[], Callable[[str], Any]]:
+    """A reader of ``regsuite.io``, which imports torch, found when it is needed."""
+
+    def reader() -> Callable[[str], Any]:
+        from regsuite import io
+
+        return getattr(io, name)
+
+    return reader
+
+
+def _of_checkpoints() -> Callable[[str], Any]:
+    from regsuite.learning.checkpoint import read_checkpoint
+
+    return read_checkpoint
+
+
+_READERS: dict[str, Callable[[], Callable[[str], Any]]] = {
+    "image": _of_io("read_image"),
+    "section": _of_io("read_section"),
+    "points": _of_io("read_points"),
+    "labels": _of_io("read_labels"),
+    "mask": _of_io("read_labels"),
+    "checkpoint": _of_checkpoints,
+}
+
+
+def _on_device(method: Method, inputs: Mapping[str, Any], parameters: Any, context: Context) -> tuple[Result, str]:
     """The result and the device it was made on: the CPU where the GPU's memory is too small."""
     import torch
 
@@ -124,8 +165,18 @@ def _on_device(
         return function(inputs, parameters, on_cpu), "cpu"
 
 
-def _on_cpu(registration: Registration) -> Registration:
+def _on_cpu(result: Result) -> Result:
     """The result where every reader can use it."""
+    from regsuite.registration import Registration, Training
+
+    if isinstance(result, Training):
+        weights = {name: value.cpu() for name, value in result.checkpoint.weights.items()}
+        return replace(result, checkpoint=replace(result.checkpoint, weights=weights))
+    assert isinstance(result, Registration)
+    return _registration_on_cpu(result)
+
+
+def _registration_on_cpu(registration: Registration) -> Registration:
 
     def moved(image: Any) -> Any:
         return image and replace(image, data=image.data.cpu())
@@ -162,8 +213,10 @@ def _seeded(context: Context) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _geometry(value: Image | LabelImage | PointSet | Surfaces, given: Any) -> dict[str, Any]:
+def _geometry(value: Image | LabelImage | PointSet | Surfaces | Checkpoint, given: Any) -> dict[str, Any]:
     """What the record says of an input: where it came from and where it lies."""
+    if hasattr(value, "card"):
+        return {"card": value.card, **({"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {})}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from regsuite.registration import Registration
+    from regsuite.registration import Result
     from regsuite.spatial import Image
 
 FILE = "messages.jsonl"
@@ -22,7 +22,7 @@ Kind = Literal["progress", "log", "curve", "preview", "done", "failed"]
 class Message:
     """News of a running job.
 
-    progress: fraction (0 to 1) and text; log: text; curve: name, x and values; preview: image; done: registration;
+    progress: fraction (0 to 1) and text; log: text; curve: name, x and values; preview: image; done: result;
     failed: text, one sentence.
     """
 
@@ -33,7 +33,7 @@ class Message:
     x: float = 0.0
     values: Mapping[str, float] = field(default_factory=dict)
     image: Image | None = None
-    registration: Registration | None = None
+    result: Result | None = None
 
 
 def append(file: Path, record: Mapping[str, Any]) -> None:

@@ -111,11 +111,11 @@ def _serve(outbox: Outbox) -> None:
 def _run(outbox: Outbox) -> None:
     from regsuite.registration import save
 
-    registration = local.run(jobs.load(outbox.folder), outbox)
+    done = local.execute(jobs.load(outbox.folder), outbox)
     result = outbox.folder / "result"
     with _writing:
         result.mkdir()
-        save(registration, result)
+        save(done, result)
     outbox.send("done", folder=str(result))
 
 

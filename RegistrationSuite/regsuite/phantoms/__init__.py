@@ -1,5 +1,6 @@
 """Image pairs whose truth is known: brains with a tumour grown into them, abdomens, and small shapes."""
 
+from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.phantoms.brain import mni152, tumour_brain
 from regsuite.phantoms.case import Case, TumourCase
 from regsuite.phantoms.organs import Motions, OrganCase, organ_case
@@ -8,13 +9,16 @@ from regsuite.phantoms.toy import toy_triangle
 from regsuite.phantoms.tumour import Recipe, tumour_case
 
 __all__ = [
+    "AtlasCase",
     "Case",
     "Motions",
     "OrganCase",
     "Recipe",
     "TumourCase",
+    "atlas_case",
     "mni152",
     "organ_case",
+    "section_of",
     "shapes_2d",
     "small_tumour_3d",
     "toy_triangle",

@@ -1,0 +1,132 @@
+"""An encoder trained on sections that are made as it goes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from regsuite.learning.anatomy import Anatomy
+from regsuite.learning.pictures import evened
+from regsuite.learning.synthesis import random_poses, random_sections
+from regsuite.losses.embedding import Name, embedding_loss
+from regsuite.networks.siamese import SliceEncoder
+from regsuite.spatial.plates import POSE
+
+_WARM_UP = 100
+_HARD_AFTER = 0.35
+"""Share of the training after which sections are as hard as they get."""
+_LAST_RATE = 0.005
+_CLIP = 5.0
+_DECAY = 1e-4
+_SMOOTH = 0.2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """iterations: at most; minutes: at most, 0 for no limit; batch: sections an iteration, with as many plates;
+    rate: Adam's; margin, reach: see :mod:`regsuite.losses.embedding`, reach in mm."""
+
+    loss: Name = "neighbours"
+    iterations: int = 8000
+    minutes: float = 0.0
+    batch: int = 40
+    rate: float = 1.5e-3
+    margin: float = 0.7
+    reach: float = 0.12
+
+
+def scales(anatomy: Anatomy) -> Tensor:
+    """(7,): what the pose head counts depth, pitch, yaw, rotation, scale and the shifts in."""
+    width, height, depth = (float(each) for each in anatomy.plates.extent)
+    return torch.tensor([depth / 4, 0.14, 0.14, 0.2, 0.1, 0.09 * width, 0.11 * height])
+
+
+def said(poses: Tensor) -> Tensor:
+    """(B, 7): what the pose head is to say of poses (B, 9): one scale, and no shear."""
+    scale = poses[:, [4, 5]].mean(dim=1, keepdim=True)
+    return torch.cat([poses[:, :4], scale, poses[:, 7:]], dim=1)
+
+
+def gaps(one: Tensor, other: Tensor, anatomy: Anatomy) -> Tensor:
+    """(A, B) mm: root mean square distance between the planes of poses (A, 9) and (B, 9) over an atlas's box."""
+    width, height = anatomy.plates.extent[:2]
+    spread = torch.tensor([1.0, height / math.sqrt(12), width / math.sqrt(12)]).to(one)
+    return torch.cdist(one[:, :3] * spread, other[:, :3] * spread)
+
+
+def train(
+    encoder: SliceEncoder, anatomy: Anatomy, settings: Settings, tell: Callable[[int, float, float, float], None]
+) -> int:
+    """Train in place; the iterations that were made.
+
+    tell: is told, after each iteration, its number, the share of the work done, the embedding's loss and the pose's;
+    what it raises ends the training.
+    """
+    device = anatomy.template.device
+    encoder.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=settings.rate, weight_decay=_DECAY)
+    units, started, made = scales(anatomy).to(device), time.monotonic(), 0
+    while made < settings.iterations:
+        share = _share(made, started, settings)
+        if share >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate * _rate(made, share)
+        embedded, posed = _losses(encoder, anatomy, settings, units, hardness=min(1.0, 0.25 + share / _HARD_AFTER))
+        optimiser.zero_grad()
+        (embedded + posed).backward()
+        torch.nn.utils.clip_grad_norm_(encoder.parameters(), _CLIP)
+        optimiser.step()
+        made += 1
+        tell(made, share, embedded.item(), posed.item())
+    encoder.eval()
+    return made
+
+
+def _share(made: int, started: float, settings: Settings) -> float:
+    """Of the work that is done, by iterations or by the clock."""
+    by_clock = (time.monotonic() - started) / (60 * settings.minutes) if settings.minutes else 0.0
+    return max(made / settings.iterations, by_clock)
+
+
+def _rate(made: int, share: float) -> float:
+    return min(1.0, made / _WARM_UP) * (0.5 * (1 + math.cos(math.pi * share)) + _LAST_RATE)
+
+
+def _losses(
+    encoder: SliceEncoder, anatomy: Anatomy, settings: Settings, units: Tensor, hardness: float
+) -> tuple[Tensor, Tensor]:
+    """Of a new batch: of its embeddings, and of the poses the encoder says."""
+    device = anatomy.template.device
+    with torch.no_grad():
+        poses = random_poses(anatomy, settings.batch, hardness).to(device)
+        sections = random_sections(anatomy, poses, hardness).pictures
+        plates = anatomy.plate_pictures(plate_poses(poses))
+        pictures = torch.cat([evened(sections), evened(plates)]).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device)):
+        embeddings, posed = encoder(pictures)
+    seen, known = embeddings.float().split(settings.batch)
+    embedded = embedding_loss(
+        settings.loss, torch.cdist(seen, known), gaps(poses, poses, anatomy), settings.margin, settings.reach
+    )
+    return embedded, functional.smooth_l1_loss(posed[: settings.batch].float(), said(poses) / units, beta=_SMOOTH)
+
+
+def plate_poses(poses: Tensor) -> Tensor:
+    """Poses (B, 9) with their depth and tilt alone: as the plates of an atlas are drawn."""
+    kept = torch.zeros_like(poses)
+    kept[:, : POSE.index("rotation")] = poses[:, : POSE.index("rotation")]
+    return kept
+
+
+def uses_bfloat16(device: torch.device) -> bool:
+    """Whether training gains by half precision here: on a GPU, and on a CPU that multiplies matrices of it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -1,0 +1,1 @@
+"""Learned parts, on MONAI's blocks."""
