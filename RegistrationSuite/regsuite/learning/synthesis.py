@@ -2,7 +2,8 @@
 
 Stain: each region gets a brightness of its own, which is mixed with the template under a curve of its own, so that an
 encoder learns where things are and not how bright they are. Sources: Antanavicius et al., WBIR 2022, section 3.1
-(affine maps, cropping and padding, pepper noise); Billot et al. 2023 (doi 10.1016/j.media.2023.102789) for random contrast.
+(affine maps, cropping and padding, pepper noise); random contrast: Billot et al. 2023
+(doi 10.1016/j.media.2023.102789).
 
 Random numbers are torch's own: a seed repeats them. Lengths are in pixels of a picture, or in parts of its half size.
 """
@@ -95,7 +96,7 @@ def _under_curve(values: Tensor) -> Tensor:
 
 def _shading(batch: int, device: torch.device) -> Tensor:
     """Light that is not the same everywhere."""
-    return torch.exp(0.3 * _noise(batch, (3, 4), device) * _amount(batch, device))
+    return torch.exp(0.6 * _noise(batch, (3, 4), device) * _amount(batch, device))
 
 
 # --- what is missing ---
@@ -120,12 +121,17 @@ def _half_plane(batch: int, low: float, high: float, device: torch.device) -> Te
 
 
 def _background(tissue: Tensor) -> Tensor:
-    """Around a section: dark, bright, or something else, as a skull would be."""
+    """Around a section: dark, bright, or other tissue, as around a brain that lies in its skull."""
     batch, device = len(tissue), tissue.device
     plain = torch.where(_coin(batch, 0.6, device), 0.0, 1.3 * _amount(batch, device))
-    near = functional.max_pool2d(tissue, 9, 1, 4)
-    clutter = (0.2 * _noise(batch, (6, 8), device) + 0.8 * _amount(batch, device)).clamp(min=0) * near
-    return torch.where(_coin(batch, 0.2, device), clutter, plain)
+    near = torch.where(_coin(batch, 0.5, device), _grown(tissue, 4), _grown(_grown(tissue, 6), 6))
+    gap = torch.where(_coin(batch, 0.5, device), _grown(tissue, 1), tissue) > 0
+    other = (0.25 * _noise(batch, (9, 12), device) + 0.7 * _amount(batch, device)).clamp(min=0) * near
+    return torch.where(_coin(batch, 0.25, device), torch.where(gap, 0.3 * other, other), plain)
+
+
+def _grown(mask: Tensor, pixels: int) -> Tensor:
+    return functional.max_pool2d(mask, 2 * pixels + 1, 1, pixels)
 
 
 # --- faults ---
