@@ -2,7 +2,8 @@
 
 Stain: each region gets a brightness of its own, which is mixed with the template under a curve of its own, so that an
 encoder learns where things are and not how bright they are. Sources: Antanavicius et al., WBIR 2022, section 3.1
-(affine maps, cropping and padding, pepper noise); Billot et al. 2023 (doi 10.1016/j.media.2023.102789) for random contrast.
+(affine maps, cropping and padding, pepper noise); Billot et al. 2023 (doi 10.1016/j.media.2023.102789) for random
+contrast.
 
 Random numbers are torch's own: a seed repeats them. Lengths are in pixels of a picture, or in parts of its half size.
 """

@@ -1,0 +1,1 @@
+"""Sections found in an atlas: by an encoder, and by mutual information."""
