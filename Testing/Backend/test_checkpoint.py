@@ -65,7 +65,7 @@ class TestRoundTrip:
         whole = torch.randn(4, 3, requires_grad=True)
         views = {"turned": whole.T, "first": whole[:2], "whole": whole, "again": whole}
         write_checkpoint(tmp_path / "views.safetensors", Checkpoint(views, CARD))
-        assert same(dict(read_checkpoint(tmp_path / "views.safetensors").weights), {n: v for n, v in views.items()})
+        assert same(dict(read_checkpoint(tmp_path / "views.safetensors").weights), views)
 
 
 class TestWriting:
@@ -83,7 +83,7 @@ class TestWriting:
         assert os.listdir(file.parent) == [file.name]
 
     def test_a_missing_folder_and_another_ending_are_told(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="folder .* does not exist"):
+        with pytest.raises(InputError, match=r"folder .* does not exist"):
             write_checkpoint(tmp_path / "none" / "e.safetensors", Checkpoint(weights(), CARD))
         with pytest.raises(InputError, match=r"\.safetensors"):
             write_checkpoint(tmp_path / "e.pt", Checkpoint(weights(), CARD))

@@ -38,6 +38,8 @@ _REACH = 1.4
 """How much wider than the section the plate's picture is at the start: no part of the section then falls off it."""
 _TISSUE = 0.2
 """Pixels differ by more than this from the background, in parts of how much the brightest (or darkest) do."""
+_FAINT = 0.01
+"""What differs by less, in parts of the template's range, is no tissue on any plate."""
 _BINS = 32
 _SHRINK = (2, 2, 1)
 _SMOOTH = (4.0, 2.0, 0.0)
@@ -73,11 +75,12 @@ def search(
     section = _Flat.of(picture[0, 0], pixel)
     if section is None:
         raise InputError("The section shows nothing, its pixels are all alike: choose another channel or section.")
+    atlas = _Atlas(template, plates, _FAINT * float(template.data.max() - template.data.min()))
     fits = []
     with one_thread():
         for number, pose in enumerate(plates.poses()):
             progress.step(number / plates.count, f"Plate {number + 1} of {plates.count}")
-            fits.append(_fit(section, template, plates, pose, iterations))
+            fits.append(_fit(section, atlas, pose, iterations))
     if all(math.isinf(fit.mutual_information) for fit in fits):
         raise InputError(
             "The section could not be registered with any plate: check that it is a section of the atlas's organ and "
@@ -97,14 +100,14 @@ class _Flat:
     radius: float
 
     @classmethod
-    def of(cls, picture: Tensor, pixel: float) -> _Flat | None:
-        """Of a picture (H, W), averaged down to what is worked on; None where it shows nothing."""
+    def of(cls, picture: Tensor, pixel: float, faint: float = 0.0) -> _Flat | None:
+        """Of a picture (H, W), averaged down to what is worked on; None where all that differs is ``faint``."""
         height, width = picture.shape
         factor = max(1.0, max(height, width) / _LONGEST)
         shape = (max(1, round(height / factor)), max(1, round(width / factor)))
         data = functional.interpolate(picture[None, None].cpu().float(), shape, mode="area")[0, 0]
         spacing = (pixel * width / shape[1], pixel * height / shape[0])
-        weights = _tissue(data).double()
+        weights = _tissue(data, faint).double()
         if not weights.any():
             return None
         columns, rows = _places(data, spacing)
@@ -141,34 +144,44 @@ def _places(data: Tensor, spacing: tuple[float, float]) -> tuple[Tensor, Tensor]
     return columns * across, rows * down
 
 
-def _tissue(data: Tensor) -> Tensor:
+def _tissue(data: Tensor, faint: float) -> Tensor:
     """(H, W) bool: what differs from the rim, dark or bright."""
     rim = torch.cat([data[0], data[-1], data[:, 0], data[:, -1]]).median()
     differing = (data - rim).abs()
-    return (differing > _TISSUE * differing.quantile(0.99)) & (differing > 0)
+    return (differing > _TISSUE * differing.quantile(0.99)) & (differing > faint)
 
 
-def _fit(section: _Flat, template: Image, plates: Plates, pose: Tensor, iterations: int) -> PlateFit:
+@dataclass(frozen=True)
+class _Atlas:
+    """faint: what differs by less from the background of a plate is no tissue."""
+
+    template: Image
+    plates: Plates
+    faint: float
+
+    def drawn(self, pose: Tensor) -> _Flat | None:
+        """A plate as the atlas's voxels show it, or None where it is empty."""
+        grid, device = self.template.grid, self.template.data.device
+        pixel = min(grid.spacing)
+        width, height = (math.ceil(_ROOM * size / pixel) for size in self.plates.extent[:2])
+        points = flat_points((height, width), pixel).to(device)
+        shown = cut(self.template.data, grid, self.plates.matrices(pose[None]).to(points), points)
+        return _Flat.of(shown[0, 0], pixel, self.faint)
+
+
+def _fit(section: _Flat, atlas: _Atlas, pose: Tensor, iterations: int) -> PlateFit:
     """Of the plate at that pose."""
     failed = PlateFit(-math.inf, pose)
-    plate = _drawn(template, plates, pose)
+    plate = atlas.drawn(pose)
     if plate is None:
         return failed
     fixed, moving = section.widened(0, 0), plate.widened(*(_REACH * each for each in section.size))
     try:
         value, linear, shift = _registered(fixed, moving, iterations)
-        found = plates.pose_of(_matrix(section, plate, linear, shift, plates, float(pose[0])))
+        found = atlas.plates.pose_of(_matrix(section, plate, linear, shift, atlas.plates, float(pose[0])))
     except (RuntimeError, ValueError):  # too little of the two overlaps; the plate would be seen from behind
         return failed
     return PlateFit(value, found) if math.isfinite(value) else failed
-
-
-def _drawn(template: Image, plates: Plates, pose: Tensor) -> _Flat | None:
-    """A plate as the atlas's voxels show it, or None where it is empty."""
-    pixel = min(template.grid.spacing)
-    width, height = (math.ceil(_ROOM * size / pixel) for size in plates.extent[:2])
-    points = flat_points((height, width), pixel).to(template.data.device)
-    return _Flat.of(cut(template.data, template.grid, plates.matrices(pose[None]).to(points), points)[0, 0], pixel)
 
 
 def _registered(fixed: sitk.Image, moving: sitk.Image, iterations: int) -> tuple[float, np.ndarray, np.ndarray]:
