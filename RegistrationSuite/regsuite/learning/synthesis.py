@@ -48,7 +48,7 @@ def random_poses(anatomy: Anatomy, count: int, hardness: float = 1.0, together: 
     tilted = (torch.rand(count, 2) < 0.7) * hardness
     poses[:, 1:3] = (torch.randn(count, 2) * _TILT).clamp(-_MOST_TILT, _MOST_TILT) * tilted
     width = anatomy.pixel * SHAPE[1] / 2
-    spread = torch.tensor([0.35, 0.18, 0.0, 0.12, 0.27 * width, 0.22 * width])
+    spread = torch.tensor([0.33, 0.18, 0.0, 0.1, 0.2 * width, 0.16 * width])
     drawn = (torch.rand(count, len(spread)) * 2 - 1) * spread * hardness
     poses[:, 3:] = drawn
     poses[:, 5] = drawn[:, 1] + (torch.rand(count) * 2 - 1) * 0.08 * hardness
@@ -123,7 +123,7 @@ def _half_plane(batch: int, low: float, high: float, device: torch.device) -> Te
 def _background(tissue: Tensor) -> Tensor:
     """Around a section: dark, bright, or other tissue, as around a brain that lies in its skull."""
     batch, device = len(tissue), tissue.device
-    plain = torch.where(_coin(batch, 0.6, device), 0.0, 1.3 * _amount(batch, device))
+    plain = torch.where(_coin(batch, 0.85, device), 0.0, 0.6 * _amount(batch, device))
     near = torch.where(_coin(batch, 0.5, device), _grown(tissue, 4), _grown(_grown(tissue, 6), 6))
     gap = torch.where(_coin(batch, 0.5, device), _grown(tissue, 1), tissue) > 0
     other = (0.25 * _noise(batch, (9, 12), device) + 0.7 * _amount(batch, device)).clamp(min=0) * near
@@ -138,15 +138,14 @@ def _grown(mask: Tensor, pixels: int) -> Tensor:
 
 
 def _faulty(pictures: Tensor) -> Tensor:
-    """Blurred, tiled, bubbled, peppered, noisy, or inverted."""
+    """Blurred, tiled, bubbled, peppered, or noisy. Their background is dark: what is compared has been evened out so."""
     batch, device = len(pictures), pictures.device
     pictures = _blurred(pictures.clamp(min=0), 1.2 * torch.rand(batch, device=device))
     pictures = torch.where(_coin(batch, 0.15, device), pictures * _tiles(batch, device), pictures)
     pictures = torch.where(_bubbles(batch, device), 1.2 * _amount(batch, device), pictures)
     pepper = torch.rand_like(pictures) < 0.01 * _amount(batch, device)
     pictures = torch.where(pepper & _coin(batch, 0.2, device), 0.0, pictures)
-    pictures = pictures + 0.01 * torch.randn_like(pictures) * _amount(batch, device).square()
-    return torch.where(_coin(batch, 0.15, device), pictures.amax((2, 3), keepdim=True) - pictures, pictures)
+    return pictures + 0.01 * torch.randn_like(pictures) * _amount(batch, device).square()
 
 
 def _blurred(pictures: Tensor, widths: Tensor) -> Tensor:
