@@ -161,7 +161,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for item in method.inputs:
-            several = {"nargs": "+"} if item.kind == "surfaces" else {}
+            several = {"nargs": "+"} if item.kind in ("surfaces", "sections") else {}
             one.add_argument(_flag(item), required=item.required, metavar="FILE", help=_percent(item.help), **several)
         _add_settings(one, method)
         one.set_defaults(command=_register, method=method)

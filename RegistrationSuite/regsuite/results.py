@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from regsuite import io
 from regsuite.errors import InputError, JobFailed
 from regsuite.learning.checkpoint import ENDING, write_checkpoint
-from regsuite.registration import Curve, Registration, Result, Table, Training
+from regsuite.registration import Curve, Registration, Result, Series, Table, Training
 
 if TYPE_CHECKING:
     from regsuite.pictures import Picture
@@ -49,6 +49,8 @@ def write(result: Result, folder: Path, inputs: Mapping[str, Any]) -> dict[str, 
     by the result's name, as in the report."""
     if isinstance(result, Training):
         return _write_training(result, folder)
+    if isinstance(result, Series):
+        return _write_series(result, folder, inputs)
     assert isinstance(result, Registration)
     return write_registration(result, folder, inputs)
 
@@ -59,6 +61,26 @@ def _write_training(training: Training, folder: Path) -> dict[str, str]:
     files = {"checkpoint": f"checkpoint{ENDING}", **_write_tables(training, folder)}
     write_report(training, folder, files)
     return files
+
+
+def _write_series(series: Series, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """A folder for each registration, named like what was registered, and tables, curves and report.json of all."""
+    files = {}
+    sections = {part.name: part for part in inputs["sections"].parts} if "sections" in inputs else {}
+    for name, part in series.parts.items():
+        place = folder / _file_name(name)
+        place.mkdir()
+        part.record = {**series.record, **part.record}
+        write_registration(part, place, {**inputs, "fixed": sections.get(name)})
+        files[name] = place.name
+    files |= _write_tables(series, folder)
+    write_report(series, folder, files)
+    return files
+
+
+def _file_name(name: str) -> str:
+    """A name that comes from a file, or from a user, as one of a folder."""
+    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "section"
 
 
 def write_registration(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:

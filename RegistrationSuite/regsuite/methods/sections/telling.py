@@ -21,11 +21,11 @@ from regsuite.methods.sections.pose import Posed, angles_of, plane_of
 from regsuite.methods.sections.prepared import Prepared
 from regsuite.progress import Context
 from regsuite.registration import Curve, Registration, Table
-from regsuite.spatial import Grid, Image, LabelImage, PointSet
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet
 from regsuite.spatial.plates import POSE, Plates, cut
 from regsuite.transforms import Affine, warp_image, warp_labels
 
-Inputs = Mapping[str, Image | LabelImage | PointSet | Checkpoint]
+Inputs = Mapping[str, Image | LabelImage | PointSet | SectionSet | Checkpoint]
 
 _THUMBNAIL = 320
 """Pixels of a candidate's picture, on its longer side."""
