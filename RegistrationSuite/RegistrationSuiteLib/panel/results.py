@@ -11,7 +11,7 @@ import slicer.util
 from regsuite import wording
 from regsuite.catalog import Method
 
-from RegistrationSuiteLib import display, results
+from RegistrationSuiteLib import display, records
 from RegistrationSuiteLib.panel.fields import tooltip
 from RegistrationSuiteLib.runner import JobRunner
 from RegistrationSuiteLib.state import FIXED, MOVING, PanelState
@@ -139,7 +139,7 @@ class ResultsView:
         self._setting = False
 
     def _tell(self, nodes: dict[str, Any]) -> None:
-        notes, shape = results.notes_of(nodes), wording.shape_line(results.metrics_of(nodes))
+        notes, shape = records.notes_of(nodes), wording.shape_line(records.metrics_of(nodes))
         self._ui.notesLabel.text = "\n".join(notes if len(notes) < 2 else (f"• {note}" for note in notes))
         self._ui.notesLabel.visible = bool(notes)
         self._ui.shapeLabel.text = shape
