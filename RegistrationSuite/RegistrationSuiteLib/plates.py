@@ -13,7 +13,6 @@ import vtk
 
 from RegistrationSuiteLib import records, tables
 from RegistrationSuiteLib.scene.cuts import outer_surface
-from RegistrationSuiteLib.scene.geometry import grid_of
 from RegistrationSuiteLib.scene.volumes import new_node
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ def candidates_of(ranking: Any) -> list[Candidate]:
 class Place:
     """Where a section was found.
 
-    grid: the atlas's, in the world; axis, spacing: of its plates; pose: nine numbers; section_to_plane: (4, 4) from
-    the section's RAS mm to mm in the plane.
+    grid: the atlas's, in the world, when it was found; axis, spacing: of its plates; pose: nine numbers;
+    section_to_plane: (4, 4) from the section's RAS mm to mm in the plane.
     """
 
     grid: Grid
@@ -91,13 +90,22 @@ class Place:
         return self.plates.matrices(poses)[0].numpy() @ self.section_to_plane
 
 
-def place_of(nodes: Mapping[str, Any], atlas: Any) -> Place | None:
+def place_of(nodes: Mapping[str, Any]) -> Place | None:
     """Where the result of these nodes by output name puts the section in the atlas; None where it says nothing."""
-    chosen = records.record_of(nodes).get("chosen") or {}
-    if not {"axis", "spacing", "pose", "section_to_plane"} <= set(chosen):
+    record = records.record_of(nodes)
+    chosen, atlas = record.get("chosen") or {}, (record.get("inputs") or {}).get("moving")
+    if atlas is None or not {"axis", "spacing", "pose", "section_to_plane"} <= set(chosen):
         return None
     pose = tuple(float(value) for value in chosen["pose"])
-    return Place(grid_of(atlas), chosen["axis"], chosen["spacing"], pose, np.array(chosen["section_to_plane"]))
+    return Place(_grid(atlas), chosen["axis"], chosen["spacing"], pose, np.array(chosen["section_to_plane"]))
+
+
+def _grid(described: Mapping[str, Any]) -> Grid:
+    """Of the record of an input, where that was during the run."""
+    from regsuite.spatial import Grid
+
+    direction = tuple(tuple(row) for row in described["direction"])
+    return Grid(tuple(described["shape"]), tuple(described["spacing"]), tuple(described["origin"]), direction)
 
 
 # --- the atlas in the section's place ---

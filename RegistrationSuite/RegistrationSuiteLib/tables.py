@@ -24,7 +24,7 @@ def add_tables(result: Result, name_of: Named) -> dict[str, Any]:
     """
     made = {name: _curve_table(name_of(name), curve) for name, curve in result.curves.items()}
     made |= {name: _plain_table(name_of(name), table) for name, table in result.tables.items()}
-    metrics = {"metric": list(result.metrics), "value": list(result.metrics.values())}
+    metrics: dict[str, list[Any]] = {"metric": list(result.metrics), "value": list(result.metrics.values())}
     return {**made, "metrics": _table_node(name_of("metrics"), metrics)}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from typing import Any
 
 from PySide6.QtCore import Property, QEvent, QSize, Qt, Signal
@@ -156,7 +158,10 @@ class ctkSliderWidget(QWidget):
 
 
 class ctkPathLineEdit(QWidget):
-    """A line with the path of a file or folder, and a button that browses for it."""
+    """A line with the path of a file or folder, and a button that browses for it.
+
+    As in CTK, a path that the name filters do not let pass is not told of.
+    """
 
     _simulates = "ctkPathLineEdit"
     Dirs, Files, Drives, AllEntries = 0x001, 0x002, 0x004, 0x007
@@ -168,7 +173,8 @@ class ctkPathLineEdit(QWidget):
         super().__init__(parent)
         self._box = QComboBox()
         self._box.setEditable(True)
-        self._box.editTextChanged.connect(self.currentPathChanged)
+        self._box.editTextChanged.connect(self._on_text)
+        self._valid = False
         self._browse = QToolButton()
         self._browse.text = "..."
         self._values: dict[str, Any] = {"label": "", "filters": self.AllEntries, "nameFilters": []}
@@ -179,6 +185,14 @@ class ctkPathLineEdit(QWidget):
 
     def comboBox(self) -> QComboBox:
         return self._box
+
+    def _on_text(self, path: str) -> None:
+        was, patterns = self._valid, " ".join(re.findall(r"\((.*?)\)", " ".join(self.nameFilters))).split()
+        self._valid = not patterns or any(fnmatch.fnmatch(path, pattern) for pattern in patterns)
+        if self._valid:
+            self.currentPathChanged.emit(path)
+        if self._valid != was:
+            self.validInputChanged.emit(self._valid)
 
     def _path(self) -> str:
         return self._box.currentText

@@ -253,11 +253,15 @@ class MethodForm:
     def onPreset(self, index: int) -> None:
         if not self._setting and index < len(self.method.presets):
             self.forms.choose(self.method.presets[index].name)
-            self._show_parameters(self.forms.texts() | self.forms.preset_texts(self.forms.preset))
+            self.change(self.forms.preset_texts(self.forms.preset))
 
     def onReset(self) -> None:
         """Back to the preset that was chosen last, and to empty tables."""
         self._show_parameters(self.forms.preset_texts(self.forms.preset))
+
+    def change(self, texts: Mapping[str, str]) -> None:
+        """Shows other values of some of the chosen method's parameters, as if the user had typed them."""
+        self._show_parameters(self.forms.texts() | dict(texts))
 
     def _show_parameters(self, texts: Mapping[str, str]) -> None:
         self.forms.set_texts(texts)

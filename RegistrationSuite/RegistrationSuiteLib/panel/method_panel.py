@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,12 @@ UI_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", 
 
 
 class MethodPanel(slicer.util.VTKObservationMixin):
-    """A panel for some methods of the catalog; ``widget`` goes into the module's layout."""
+    """A panel for some methods of the catalog; ``widget`` goes into the module's layout.
+
+    packages: what its methods need beside the suite's own, module names and requirements.
+    """
+
+    packages: Mapping[str, str] = dependencies.NONE
 
     def __init__(self, module_name: str, title: str, method_names: Iterable[str]) -> None:
         super().__init__()
@@ -65,7 +70,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
 
     def warm_up(self) -> None:
         """Starts the worker while the user still chooses; where packages are missing, Apply asks for them first."""
-        if dependencies.complete():
+        if dependencies.complete(self.packages):
             with self._failures("The worker could not start"):
                 self.runner.warm_up()
 
@@ -177,7 +182,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self.save_state()
         self.live.begin()
         with self._failures("The run could not start"):
-            dependencies.ensure(self.title)
+            dependencies.ensure(self.title, self.packages)
             self.runner.start(self.request())
             self.ui.logSection.collapsed = False
             self.timer.start()

@@ -28,6 +28,7 @@ class _PathRow:
         self.widget.filters = kind.Files | (kind.Writable if written else kind.Readable)
         self.widget.toolTip = tooltip(declared.help)
         self.widget.connect("currentPathChanged(QString)", self.onPath)
+        self.widget.connect("validInputChanged(bool)", self.onValidity)  # it tells of no path that its filters refuse
 
     @property
     def node(self) -> str | None:
@@ -49,6 +50,10 @@ class _PathRow:
         self.set(state.text(self._key))
 
     def onPath(self, _path: str) -> None:
+        if not self._setting:
+            self._changed()
+
+    def onValidity(self, _valid: bool) -> None:
         if not self._setting:
             self._changed()
 

@@ -34,9 +34,9 @@ def slice_model(section: Any, name: str) -> Any:
     taken = [_places(grid.shape[each]) for each in (rows, columns)]
     index = np.zeros((len(taken[0]), len(taken[1]), 3))
     index[..., rows], index[..., columns] = np.meshgrid(*taken, indexing="ij")
-    shown = np.take(slicer.util.arrayFromVolume(section), 0, axis=axis)[np.ix_(*taken)]
+    shown = slice_colours(section)[np.ix_(*taken)]
     mesh = _sheet(grid.to_world(index))
-    colours = numpy_support.numpy_to_vtk(_colours(section, shown).reshape(-1, COLOUR), deep=True)
+    colours = numpy_support.numpy_to_vtk(np.ascontiguousarray(shown).reshape(-1, COLOUR), deep=True)
     colours.SetName(PIXELS)
     mesh.GetPointData().SetScalars(colours)
     node = new_node("vtkMRMLModelNode", name)
@@ -72,8 +72,9 @@ def _sheet(points: np.ndarray) -> vtk.vtkPolyData:
     return mesh
 
 
-def _colours(section: Any, values: np.ndarray) -> np.ndarray:
-    """(rows, columns, 3) uint8, as the section's window shows them."""
+def slice_colours(section: Any) -> np.ndarray:
+    """(rows, columns, 3) uint8: a volume of one slice as its window shows it."""
+    values = np.take(slicer.util.arrayFromVolume(section), 0, axis=grid_of(section).shape.index(1))
     display = section.GetDisplayNode()
     low, high = float(values.min()), float(values.max())
     if display is not None and display.GetWindow() > 0:
@@ -88,9 +89,21 @@ def outer_surface(volume: Any, name: str) -> Any:
     steps = [max(1, -(-size // COARSEST)) for size in array.shape]
     coarse = np.pad(array[tuple(slice(None, None, step) for step in steps)].astype(np.float32), 1)
     low, high = float(coarse.min()), float(np.percentile(coarse, BRIGHT))
+    mesh = _placed(_contour(coarse, low + TISSUE * (high - low)), volume, steps)
+    node = new_node("vtkMRMLModelNode", name)
+    node.SetAndObserveMesh(mesh)
+    node.CreateDefaultDisplayNodes()
+    node.GetDisplayNode().SetColor(*SURFACE)
+    node.GetDisplayNode().SetOpacity(SURFACE_OPACITY)
+    node.GetDisplayNode().SetBackfaceCulling(False)
+    return node
+
+
+def _contour(array: np.ndarray, level: float) -> vtk.vtkPolyData:
+    """The largest surface where an array passes through a level, smoothed, in (i, j, k)."""
     contour = vtk.vtkFlyingEdges3D()
-    contour.SetInputData(_image(coarse))
-    contour.SetValue(0, low + TISSUE * (high - low))
+    contour.SetInputData(_image(array))
+    contour.SetValue(0, level)
     contour.ComputeNormalsOff()
     contour.ComputeScalarsOff()
     largest = vtk.vtkPolyDataConnectivityFilter()
@@ -100,17 +113,8 @@ def outer_surface(volume: Any, name: str) -> Any:
     smooth.SetInputConnection(largest.GetOutputPort())
     smooth.SetNumberOfIterations(ROUNDS)
     smooth.SetPassBand(PASS_BAND)
-    normals = vtk.vtkPolyDataNormals()
-    normals.SetInputConnection(_placed(smooth, volume, steps).GetOutputPort())
-    normals.SplittingOff()
-    normals.Update()
-    node = new_node("vtkMRMLModelNode", name)
-    node.SetAndObserveMesh(normals.GetOutput())
-    node.CreateDefaultDisplayNodes()
-    node.GetDisplayNode().SetColor(*SURFACE)
-    node.GetDisplayNode().SetOpacity(SURFACE_OPACITY)
-    node.GetDisplayNode().SetBackfaceCulling(False)
-    return node
+    smooth.Update()
+    return smooth.GetOutput()
 
 
 def _image(array: np.ndarray) -> vtk.vtkImageData:
@@ -120,8 +124,8 @@ def _image(array: np.ndarray) -> vtk.vtkImageData:
     return image
 
 
-def _placed(source: Any, volume: Any, steps: list[int]) -> Any:
-    """Coarse voxels, padded by one, as the volume's own coordinates."""
+def _placed(mesh: vtk.vtkPolyData, volume: Any, steps: list[int]) -> vtk.vtkPolyData:
+    """Every few voxels, padded by one, as the volume's own coordinates, with normals."""
     to_ras = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(to_ras)
     coarse = np.diag([*(float(step) for step in reversed(steps)), 1.0])
@@ -130,5 +134,9 @@ def _placed(source: Any, volume: Any, steps: list[int]) -> Any:
     transform.SetMatrix(slicer.util.vtkMatrixFromArray(slicer.util.arrayFromVTKMatrix(to_ras) @ coarse))
     placed = vtk.vtkTransformPolyDataFilter()
     placed.SetTransform(transform)
-    placed.SetInputConnection(source.GetOutputPort())
-    return placed
+    placed.SetInputData(mesh)
+    normals = vtk.vtkPolyDataNormals()
+    normals.SetInputConnection(placed.GetOutputPort())
+    normals.SplittingOff()
+    normals.Update()
+    return normals.GetOutput()
