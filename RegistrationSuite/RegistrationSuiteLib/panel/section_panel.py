@@ -71,8 +71,7 @@ class SectionPanel(MethodPanel):
             self.onChanged()
             for name, reason in loaded.left_out.items():
                 self.live.log(f"'{name}' was left out: {reason}")
-            more = f" {len(loaded.left_out)} files were left out, see the log." if loaded.left_out else ""
-            self.live.status(sections.described(loaded.nodes) + more)
+            self.live.status(f"{sections.described(loaded.nodes)} {_left_out(len(loaded.left_out))}".strip())
 
     # --- the run ---
 
@@ -94,6 +93,10 @@ class SectionPanel(MethodPanel):
         if message.result is not None and learned:
             self.form.inputs[USED].set(learned, "")
             self.save_state()
+
+
+def _left_out(count: int) -> str:
+    return {0: "", 1: "1 file was left out, see the log."}.get(count, f"{count} files were left out, see the log.")
 
 
 def _button(text: str, help: str, pressed: Callable[[], None]) -> Any:

@@ -160,10 +160,13 @@ class SectionResults(ResultsView):
         return self._state.reference(HOLDER) is not None
 
     def _pose(self) -> tuple[float, ...]:
-        """What the sliders say."""
+        """What the sliders say; what none of them was moved from stays as it was found, to all its digits."""
         assert self._found is not None
-        ui = self.plates_ui
-        return self._found.turned(ui.plateSlider.value, ui.pitchSlider.value, ui.yawSlider.value)
+        ui, found = self.plates_ui, (self._found.plate, *self._found.angles)
+        sliders = (ui.plateSlider, ui.pitchSlider, ui.yawSlider)
+        moved = [abs(each.value - exact) > 0.5 * 10**-each.decimals for each, exact in zip(sliders, found, strict=True)]
+        values = [each.value if new else exact for each, exact, new in zip(sliders, found, moved, strict=True)]
+        return self._found.turned(*values)
 
     def _show_pose(self) -> None:
         """Puts the sliders where the section was found."""

@@ -57,14 +57,15 @@ def nodes_from_section(image: Image, name: str, names: tuple[str, ...], whole: b
     from regsuite.spatial import Image
 
     if names == ("red", "green", "blue"):
-        return [_colour_node(image, name, whole)]
+        return [vector_volume(image, name, whole)]
     if len(names) == 1:
         return [volume_from_image(image, name)]
     parts = [Image(image.data[:, each : each + 1], image.grid, image.name) for each in range(len(names))]
     return [volume_from_image(part, f"{name} {channel}") for part, channel in zip(parts, names, strict=True)]
 
 
-def _colour_node(image: Image, name: str, whole: bool) -> Any:
+def vector_volume(image: Image, name: str, whole: bool = False) -> Any:
+    """A volume node with every channel of a section; whole: as in :func:`nodes_from_section`."""
     array = np.moveaxis(image.data[0].numpy(), 0, -1)
     node = new_node("vtkMRMLVectorVolumeNode", name)
     fill_volume(node, np.round(array).astype(np.uint8) if whole else array, image.grid, None)
