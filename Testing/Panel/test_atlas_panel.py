@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -471,3 +472,72 @@ def test_the_panel_with_what_was_found(module: simulation.LoadedModule, found: A
     window = fitted(module.widgetRepresentation(), 480)
     picture(window, "panel-atlas-found")
     assert cut_off(window) == []
+
+
+# --- headless ---
+
+
+@pytest.fixture
+def files(module: simulation.LoadedModule, tmp_path: Path) -> dict[str, str]:
+    """The sample as files, by role; the section is a photograph of it."""
+    from regsuite import io
+
+    cut = scene_sections.cut()
+    io.write_image(tmp_path / "template.nii.gz", cut.case.template)
+    io.write_labels(tmp_path / "regions.seg.nrrd", cut.case.labels)
+    grey = (255 * cut.section.data[0, 0, 0].clamp(0, 1)).numpy().astype(np.uint8)
+    Picture.fromarray(np.stack([grey, grey, 255 - grey], axis=-1)).save(tmp_path / "section.png")
+    (tmp_path / "atlas.safetensors").touch()
+    names = {"fixed": "section.png", "moving": "template.nii.gz", "moving_labels": "regions.seg.nrrd"}
+    return {role: str(tmp_path / name) for role, name in names.items()} | {
+        "encoder": str(tmp_path / "atlas.safetensors")
+    }
+
+
+def headless(method: str, files: dict[str, str], roles: tuple[str, ...], out: Path) -> dict[str, Any]:
+    """Runs from the command line; the report."""
+    from RegistrationSuiteLib import run_headless
+
+    words = [word for role in roles for word in (f"--{role.replace('_', '-')}", files[role])]
+    assert run_headless.main([method, *words, "--out", str(out)]) == 0
+    return json.loads((out / "report.json").read_text(encoding="utf-8"))
+
+
+def complete(record: dict[str, Any], method: str) -> dict[str, Any]:
+    """As a run would leave it."""
+    declared = catalog.method(method)
+    named = {"method": method, "title": declared.title, "citation": dataclasses.asdict(declared.citation)}
+    machine = {"peak_memory_mb": 1.0, "versions": {}, "log": [], "started": "", "device_asked": "cpu"}
+    return {**record, **named, **machine, "parameters": {}, "seed": 0}
+
+
+def test_a_section_is_found_headless(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from regsuite import jobs
+
+    asked = []
+
+    def execute(job: Any, _progress: Any) -> Any:
+        asked.append(job)
+        made = scene_sections.registration()
+        return dataclasses.replace(made, record=complete(made.record, job.method))
+
+    monkeypatch.setattr(jobs, "execute", execute)
+    roles = ("fixed", "moving", "moving_labels", "encoder")
+    report = headless("atlas-slice", files, roles, tmp_path / "out")
+    assert asked[0].inputs["fixed"].data.shape == (1, 3, 1, 120, 160)
+    assert asked[0].inputs["encoder"] == files["encoder"]
+    for name in ("transform", "warped", "warped_labels", "candidates", "ranking", "regions", "scene"):
+        assert (tmp_path / "out" / report["files"][name]).exists(), name
+
+
+def test_an_encoder_is_trained_headless(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from regsuite import jobs
+
+    def execute(job: Any, _progress: Any) -> Any:
+        made = scene_sections.training()
+        return dataclasses.replace(made, record=complete(made.record, job.method))
+
+    monkeypatch.setattr(jobs, "execute", execute)
+    report = headless("atlas-encoder", files, ("moving", "moving_labels"), tmp_path / "out")
+    assert set(report["files"]) == {"checkpoint", "training", "validation"}
+    assert {each.name for each in (tmp_path / "out").iterdir()} == {*report["files"].values(), "report.json"}

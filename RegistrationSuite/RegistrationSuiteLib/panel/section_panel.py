@@ -66,6 +66,8 @@ class SectionPanel(MethodPanel):
         """Adds the sections, chooses the first one, and says what was left out; a sentence where that cannot be."""
         with self._failures("The section could not be loaded"):
             dependencies.ensure(self.title, self.packages)
+            self.live.status("Reading: a large file without smaller copies of itself takes some seconds.")
+            self.ui.statusLabel.repaint()
             loaded = load()
             self.form.inputs["fixed"].set(loaded.nodes[0], "")
             self.onChanged()
