@@ -14,12 +14,13 @@ import pytest
 import qt
 import slicer
 import slicer.util
+import tifffile
 import vtk
 from conftest import ROOT, contents, wait
 from PIL import Image as Picture
 from RegistrationSuiteLib import plates, samples, views
 from RegistrationSuiteLib.runner import JobRunner
-from regsuite import catalog
+from regsuite import catalog, phantoms
 from regsuite.catalog import registry
 from regsuite.jobs import Message
 from Rig import simulation
@@ -75,6 +76,14 @@ def panel(module: simulation.LoadedModule, finder: Finder) -> Any:
     made = module.widgetRepresentation().self().panel
     made.runner = JobRunner(finder)
     return made
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phantom is the same in every test."""
+    cut = scene_sections.cut()
+    monkeypatch.setattr(phantoms, "atlas_case", lambda: cut.case)
+    monkeypatch.setattr(phantoms, "section_of", lambda *_: cut.section)
 
 
 @pytest.fixture
@@ -486,9 +495,10 @@ def files(module: simulation.LoadedModule, tmp_path: Path) -> dict[str, str]:
     io.write_image(tmp_path / "template.nii.gz", cut.case.template)
     io.write_labels(tmp_path / "regions.seg.nrrd", cut.case.labels)
     grey = (255 * cut.section.data[0, 0, 0].clamp(0, 1)).numpy().astype(np.uint8)
-    Picture.fromarray(np.stack([grey, grey, 255 - grey], axis=-1)).save(tmp_path / "section.png")
+    colours, size = np.stack([grey, grey, 255 - grey], axis=-1), {"PhysicalSizeX": 80.0, "PhysicalSizeY": 80.0}
+    tifffile.imwrite(tmp_path / "section.ome.tif", colours, photometric="rgb", metadata=size)
     (tmp_path / "atlas.safetensors").touch()
-    names = {"fixed": "section.png", "moving": "template.nii.gz", "moving_labels": "regions.seg.nrrd"}
+    names = {"fixed": "section.ome.tif", "moving": "template.nii.gz", "moving_labels": "regions.seg.nrrd"}
     return {role: str(tmp_path / name) for role, name in names.items()} | {
         "encoder": str(tmp_path / "atlas.safetensors")
     }
@@ -525,6 +535,7 @@ def test_a_section_is_found_headless(files: dict[str, str], tmp_path: Path, monk
     roles = ("fixed", "moving", "moving_labels", "encoder")
     report = headless("atlas-slice", files, roles, tmp_path / "out")
     assert asked[0].inputs["fixed"].data.shape == (1, 3, 1, 120, 160)
+    assert asked[0].inputs["fixed"].grid.same_as(scene_sections.cut().section.grid, 1e-4)
     assert asked[0].inputs["encoder"] == files["encoder"]
     for name in ("transform", "warped", "warped_labels", "candidates", "ranking", "regions", "scene"):
         assert (tmp_path / "out" / report["files"][name]).exists(), name

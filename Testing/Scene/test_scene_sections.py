@@ -17,6 +17,7 @@ from RegistrationSuiteLib import display, plates, records, results, samples, sce
 from RegistrationSuiteLib.logic import MethodLogic, Request
 from RegistrationSuiteLib.scene.cuts import slice_colours, slice_model
 from RegistrationSuiteLib.scene.nodes import all_nodes
+from regsuite import phantoms
 from regsuite.errors import InputError
 from regsuite.learning.checkpoint import read_checkpoint
 
@@ -29,6 +30,14 @@ def ids() -> set[str]:
 
 def hierarchy() -> Any:
     return slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phantom is the same in every test."""
+    cut = scene_sections.cut()
+    monkeypatch.setattr(phantoms, "atlas_case", lambda: cut.case)
+    monkeypatch.setattr(phantoms, "section_of", lambda *_: cut.section)
 
 
 @pytest.fixture

@@ -203,6 +203,8 @@ class SectionResults(ResultsView):
         assert self._found is not None
         self._clear()
         self._ui.showLabelsButton.checked = False
+        if "warped_labels" in self.nodes:
+            self._show_labels(False)
         annotation = self._state.reference("input.moving_labels")
         with self._state.showing():
             holder = plates.hold(self._found, self.moving, [annotation] if annotation is not None else [])
