@@ -355,6 +355,17 @@ def test_a_held_atlas_is_let_go_after_the_scene_was_opened_again(
     assert plates_ui(found).candidatesList.count == 5
 
 
+@pytest.mark.parametrize("role", ["fixed", "moving"])
+def test_a_node_that_is_removed_while_the_atlas_is_held(found: Any, nodes: dict[str, Any], role: str) -> None:
+    plates_ui(found).plateSlider.value = 30
+    holder = nodes["moving"].GetParentTransformNode().GetID()
+    slicer.mrmlScene.RemoveNode(nodes[role])
+    assert slicer.mrmlScene.GetNodeByID(holder) is None
+    assert nodes["moving_labels"].GetParentTransformNode() is None
+    assert not plates_ui(found).adjustButton.checked
+    assert not plates_ui(found).adjustButton.enabled
+
+
 # --- in 3D ---
 
 
@@ -378,6 +389,16 @@ def test_the_section_in_3d_follows_the_sliders(found: Any, nodes: dict[str, Any]
     assert not model.GetDisplayNode().GetVisibility()
 
 
+def test_another_run_takes_the_place_of_the_models(found: Any, nodes: dict[str, Any], finder: Finder) -> None:
+    plates_ui(found).showSpaceButton.click()
+    first = slicer.util.getNode("Atlas template surface")
+    give(found, finder, scene_sections.registration(True))
+    assert not first.GetDisplayNode().GetVisibility()
+    assert not plates_ui(found).showSpaceButton.checked
+    plates_ui(found).showSpaceButton.click()
+    assert slicer.util.getNode("Atlas template surface_1").GetDisplayNode().GetVisibility()
+
+
 def _world(model: Any) -> np.ndarray:
     to_world = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(model.GetParentTransformNode(), None, to_world)
@@ -391,7 +412,9 @@ def _world(model: Any) -> np.ndarray:
 def learning(panel: Any, nodes: dict[str, Any], tmp_path: Path) -> Any:
     """The panel, ready to train."""
     choose(panel, "atlas-encoder")
-    assert panel.ui.applyButton.toolTip == "Select the encoder first."
+    assert panel.ui.applyButton.toolTip == "Select the file of the encoder first."
+    assert not panel.ui.outputsSection.collapsed
+    assert plates_ui(panel).platesSection.isHidden()
     panel.form.outputs["checkpoint"].widget.currentPath = str(tmp_path / "learned.safetensors")
     return panel
 

@@ -406,6 +406,9 @@ def test_the_section_s_model_lies_in_the_atlas(nodes: dict[str, Any]) -> None:
     assert len(points) == 120 * 160
     colours = slicer.util.arrayFromModelPointData(model, "colours").reshape(120, 160, 3)
     np.testing.assert_array_equal(colours, slice_colours(nodes["fixed"]))
+    squares, ground = model.GetPolyData().GetNumberOfCells(), int((colours[..., 0] < 12).sum())
+    assert 0.3 < squares / (119 * 159) < 0.8, "what is around the brain is left out"
+    assert squares + ground < 1.1 * 119 * 159
     surface = plates.atlas_surface(nodes["moving"])
     bounds, inside = [0.0] * 6, [0.0] * 6
     surface.GetRASBounds(bounds)

@@ -182,9 +182,9 @@ class MethodForm:
         return ""
 
     def _missing_file(self) -> str:
-        """The title of the first output that is a file and has no name yet."""
+        """What the first output is called that is a file and has no name yet."""
         files = (item for item in self.method.outputs if item.kind == "checkpoint")
-        return next((item.title for item in files if not self.outputs[item.name].node), "")
+        return next((f"file of the {item.title}" for item in files if not self.outputs[item.name].node), "")
 
     def show_organs(self) -> None:
         """Offers the organs that both sides have to the tables of the parameters."""

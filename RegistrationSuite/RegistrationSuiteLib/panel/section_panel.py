@@ -47,7 +47,12 @@ class SectionPanel(MethodPanel):
     def refresh_apply(self) -> None:
         super().refresh_apply()
         self.results.offer(self.form.method)
+        learns = self.form.method.gives == "checkpoint"
+        self.results.widget.visible = not learns
+        if learns and not self.form.outputs[LEARNED].node:
+            self.ui.outputsSection.collapsed = False  # the file that is to be written is named there
         for button in (self.loadSectionButton, self.loadFolderButton):
+            button.visible = not learns
             button.enabled = not self.runner.running
 
     # --- files ---

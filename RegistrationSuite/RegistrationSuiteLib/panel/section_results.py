@@ -71,6 +71,8 @@ class SectionResults(ResultsView):
         self._enable()
 
     def refresh(self) -> None:
+        if self.fixed is None or self.moving is None:
+            self.leave()
         super().refresh()
         self._fill_strip()
         self._found = self._place()

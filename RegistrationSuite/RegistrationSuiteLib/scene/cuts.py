@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import slicer.util
 import vtk
+from scipy import ndimage
 from vtk.util import numpy_support
 
 from RegistrationSuiteLib.scene.geometry import grid_of
@@ -21,13 +22,16 @@ BRIGHT = 99.5
 """Percentile of the atlas's values that counts as bright."""
 TISSUE = 0.12
 """Share of the way from dark to bright where tissue begins."""
+GROUND = 12
+"""Steps of 255 by which the ground's colour may vary."""
 ROUNDS, PASS_BAND = 15, 0.1
 SURFACE, SURFACE_OPACITY = (0.86, 0.78, 0.70), 0.25
 PIXELS = "colours"
 
 
 def slice_model(section: Any, name: str) -> Any:
-    """A model node of a volume of one slice, in world coordinates: a flat mesh with the slice's own colours."""
+    """A model node of a volume of one slice, in world coordinates: a flat mesh with the slice's own colours, without
+    the empty ground around what it shows."""
     grid = grid_of(section)
     axis = grid.shape.index(1)
     rows, columns = (each for each in range(3) if each != axis)
@@ -35,7 +39,7 @@ def slice_model(section: Any, name: str) -> Any:
     index = np.zeros((len(taken[0]), len(taken[1]), 3))
     index[..., rows], index[..., columns] = np.meshgrid(*taken, indexing="ij")
     shown = slice_colours(section)[np.ix_(*taken)]
-    mesh = _sheet(grid.to_world(index))
+    mesh = _sheet(grid.to_world(index), ~_ground(shown))
     colours = numpy_support.numpy_to_vtk(np.ascontiguousarray(shown).reshape(-1, COLOUR), deep=True)
     colours.SetName(PIXELS)
     mesh.GetPointData().SetScalars(colours)
@@ -56,12 +60,23 @@ def _places(count: int) -> np.ndarray:
     return np.unique(np.round(np.linspace(0, count - 1, min(count, LONGEST))).astype(int))
 
 
-def _sheet(points: np.ndarray) -> vtk.vtkPolyData:
-    """Triangles through points (rows, columns, 3)."""
+def _ground(colours: np.ndarray) -> np.ndarray:
+    """(rows, columns) bool: what has about the border's colour and is connected to it; nothing where that is all."""
+    rim = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]]).astype(float)
+    alike = np.abs(colours - np.median(rim, axis=0)).max(axis=-1) <= GROUND
+    parts, _ = ndimage.label(alike)
+    outer = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
+    ground = np.isin(parts, outer[outer > 0])
+    return ground & ~ground.all()
+
+
+def _sheet(points: np.ndarray, kept: np.ndarray) -> vtk.vtkPolyData:
+    """Squares between points (rows, columns, 3) of which at least one corner is ``kept`` (rows, columns)."""
     rows, columns = points.shape[:2]
     numbers = np.arange(rows * columns).reshape(rows, columns)
     corners = [numbers[:-1, :-1], numbers[1:, :-1], numbers[1:, 1:], numbers[:-1, 1:]]
     quads = np.stack([each.ravel() for each in corners], axis=1)
+    quads = quads[kept.ravel()[quads].any(axis=1)]
     cells = vtk.vtkCellArray()
     cells.SetData(4, numpy_support.numpy_to_vtkIdTypeArray(np.ascontiguousarray(quads, dtype=np.int64).ravel(), True))
     vertices = vtk.vtkPoints()
