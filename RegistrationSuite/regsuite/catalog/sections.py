@@ -76,6 +76,14 @@ class AtlasSliceParameters(SectionParameters):
         automatic=True,
         advanced=True,
     )
+    pose: tuple[float, ...] = parameter(
+        (0.0,),
+        "Pose",
+        "Start from this pose: depth (mm from the atlas's middle), pitch and yaw (rad), and what is turned, scaled, "
+        "sheared and shifted in the plane, as a result's report gives it.",
+        automatic=True,
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True)

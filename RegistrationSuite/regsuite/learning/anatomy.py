@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from regsuite.errors import InputError
 from regsuite.learning.pictures import SHAPE
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.plates import Plates, cut, flat_points
@@ -33,12 +34,18 @@ class Anatomy:
 
     @classmethod
     def of(cls, template: Image, labels: LabelImage | None, plates: Plates, device: str = "cpu") -> Anatomy:
-        """Of an atlas; without an annotation, what is brighter than the background is one region."""
+        """Of an atlas; without an annotation, what is brighter than the background is one region.
+
+        InputError where the template shows nothing.
+        """
         width, height = plates.extent[:2]
         pixel = float(_ROOM * max(width / SHAPE[1], height / SHAPE[0]))
         grid = _coarser(template.grid, _FINE * pixel)
         data = _averaged(template, grid)
-        bright = torch.quantile(data[data > data.median()][:: max(1, data.numel() // 1_000_000)], _BRIGHT)
+        shown = data[data > data.median()]
+        if not shown.numel():
+            raise InputError("The atlas shows nothing, its voxels are all alike: choose its template.")
+        bright = torch.quantile(shown[:: max(1, data.numel() // 1_000_000)], _BRIGHT)
         data = (data / bright).clamp(0, 1)
         values, count = _numbered(data, labels, grid)
         means = torch.bincount(values.flatten().long(), data.flatten(), count) / torch.bincount(

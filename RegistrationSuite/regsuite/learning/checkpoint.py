@@ -30,12 +30,18 @@ class Checkpoint:
 
 def write_checkpoint(path: Path | str, checkpoint: Checkpoint) -> None:
     """One .safetensors file, whole or not at all. InputError where it cannot be written."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     ending(path, (ENDING,), "a checkpoint")
-    weights = {name: value.detach().cpu().contiguous() for name, value in checkpoint.weights.items()}
+    # Copies, since the format refuses tensors that share their memory.
+    weights = {name: value.detach().cpu().clone().contiguous() for name, value in checkpoint.weights.items()}
+    metadata = {_CARD: json.dumps(dict(checkpoint.card))}
     with replacing(path) as draft:
-        save_file(weights, draft, metadata={_CARD: json.dumps(dict(checkpoint.card))})
+        try:
+            save_file(weights, draft, metadata=metadata)
+        except SafetensorError as error:
+            raise RuntimeError("the file could not be written") from error  # replacing() tells the user
 
 
 def read_checkpoint(path: Path | str) -> Checkpoint:
@@ -47,7 +53,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         with safe_open(file, framework="pt") as opened:
             card = json.loads((opened.metadata() or {}).get(_CARD, "null"))
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  not a mapping
-    except (SafetensorError, ValueError, OSError):
+    except (SafetensorError, ValueError, OSError, RecursionError):
         raise InputError(
             f"The checkpoint '{path}' cannot be read, it is damaged or no safetensors file: train or get it again."
         ) from None

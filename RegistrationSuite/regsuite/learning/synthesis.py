@@ -2,7 +2,8 @@
 
 Stain: each region gets a brightness of its own, which is mixed with the template under a curve of its own, so that an
 encoder learns where things are and not how bright they are. Sources: Antanavicius et al., WBIR 2022, section 3.1
-(affine maps, cropping and padding, pepper noise); Billot et al. 2023 (doi 10.1016/j.media.2023.102789) for random contrast.
+(affine maps, cropping and padding, pepper noise); random contrast: Billot et al. 2023
+(doi 10.1016/j.media.2023.102789).
 
 Random numbers are torch's own: a seed repeats them. Lengths are in pixels of a picture, or in parts of its half size.
 """
@@ -47,7 +48,7 @@ def random_poses(anatomy: Anatomy, count: int, hardness: float = 1.0, together: 
     tilted = (torch.rand(count, 2) < 0.7) * hardness
     poses[:, 1:3] = (torch.randn(count, 2) * _TILT).clamp(-_MOST_TILT, _MOST_TILT) * tilted
     width = anatomy.pixel * SHAPE[1] / 2
-    spread = torch.tensor([0.35, 0.18, 0.0, 0.12, 0.27 * width, 0.22 * width])
+    spread = torch.tensor([0.33, 0.18, 0.0, 0.1, 0.2 * width, 0.16 * width])
     drawn = (torch.rand(count, len(spread)) * 2 - 1) * spread * hardness
     poses[:, 3:] = drawn
     poses[:, 5] = drawn[:, 1] + (torch.rand(count) * 2 - 1) * 0.08 * hardness
@@ -95,7 +96,7 @@ def _under_curve(values: Tensor) -> Tensor:
 
 def _shading(batch: int, device: torch.device) -> Tensor:
     """Light that is not the same everywhere."""
-    return torch.exp(0.3 * _noise(batch, (3, 4), device) * _amount(batch, device))
+    return torch.exp(0.6 * _noise(batch, (3, 4), device) * _amount(batch, device))
 
 
 # --- what is missing ---
@@ -120,27 +121,31 @@ def _half_plane(batch: int, low: float, high: float, device: torch.device) -> Te
 
 
 def _background(tissue: Tensor) -> Tensor:
-    """Around a section: dark, bright, or something else, as a skull would be."""
+    """Around a section: dark, bright, or other tissue, as around a brain that lies in its skull."""
     batch, device = len(tissue), tissue.device
-    plain = torch.where(_coin(batch, 0.6, device), 0.0, 1.3 * _amount(batch, device))
-    near = functional.max_pool2d(tissue, 9, 1, 4)
-    clutter = (0.2 * _noise(batch, (6, 8), device) + 0.8 * _amount(batch, device)).clamp(min=0) * near
-    return torch.where(_coin(batch, 0.2, device), clutter, plain)
+    plain = torch.where(_coin(batch, 0.85, device), 0.0, 0.6 * _amount(batch, device))
+    near = torch.where(_coin(batch, 0.5, device), _grown(tissue, 4), _grown(_grown(tissue, 6), 6))
+    gap = torch.where(_coin(batch, 0.5, device), _grown(tissue, 1), tissue) > 0
+    other = (0.25 * _noise(batch, (9, 12), device) + 0.7 * _amount(batch, device)).clamp(min=0) * near
+    return torch.where(_coin(batch, 0.25, device), torch.where(gap, 0.3 * other, other), plain)
+
+
+def _grown(mask: Tensor, pixels: int) -> Tensor:
+    return functional.max_pool2d(mask, 2 * pixels + 1, 1, pixels)
 
 
 # --- faults ---
 
 
 def _faulty(pictures: Tensor) -> Tensor:
-    """Blurred, tiled, bubbled, peppered, noisy, or inverted."""
+    """Blurred, tiled, bubbled, peppered, or noisy. Their background is dark: what is compared has been evened out so."""
     batch, device = len(pictures), pictures.device
     pictures = _blurred(pictures.clamp(min=0), 1.2 * torch.rand(batch, device=device))
     pictures = torch.where(_coin(batch, 0.15, device), pictures * _tiles(batch, device), pictures)
     pictures = torch.where(_bubbles(batch, device), 1.2 * _amount(batch, device), pictures)
     pepper = torch.rand_like(pictures) < 0.01 * _amount(batch, device)
     pictures = torch.where(pepper & _coin(batch, 0.2, device), 0.0, pictures)
-    pictures = pictures + 0.01 * torch.randn_like(pictures) * _amount(batch, device).square()
-    return torch.where(_coin(batch, 0.15, device), pictures.amax((2, 3), keepdim=True) - pictures, pictures)
+    return pictures + 0.01 * torch.randn_like(pictures) * _amount(batch, device).square()
 
 
 def _blurred(pictures: Tensor, widths: Tensor) -> Tensor:

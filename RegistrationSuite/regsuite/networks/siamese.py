@@ -59,7 +59,7 @@ class SliceEncoder(nn.Module):
         return self.embedding(features), self.pose(features)
 
     def take_imagenet(self, weights: Mapping[str, Tensor]) -> int:
-        """Start from a ResNet that knows photographs; how many of its tensors were taken.
+        """Start from a ResNet that knows photographs; how many of its tensors were taken, counters of batches aside.
 
         weights: a state_dict with torchvision's names. The three colours of the first layer are added up.
         """
@@ -67,7 +67,8 @@ class SliceEncoder(nn.Module):
         grey = {
             name: value.sum(1, keepdim=True) if name == "conv1.weight" else value for name, value in weights.items()
         }
-        taken = {name: value for name, value in grey.items() if name in own and value.shape == own[name].shape}
+        fitting = {name: value for name, value in grey.items() if name in own and value.shape == own[name].shape}
+        taken = {name: value for name, value in fitting.items() if not name.endswith("num_batches_tracked")}
         self.resnet.load_state_dict(taken, strict=False)
         return len(taken)
 

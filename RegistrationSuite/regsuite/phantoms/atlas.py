@@ -38,7 +38,7 @@ def atlas_case(spacing: float = 0.2, seed: int = 0, plate_spacing: float | None 
     affine = np.eye(4)
     affine[:3, :3] = np.fliplr(np.diag([spacing] * 3))
     affine[:3, 3] = -(shape - 1) / 2 * spacing
-    grid = Grid.from_affine(shape[::-1], affine)
+    grid = Grid.from_affine([int(n) for n in shape[::-1]], affine)
     labels = _regions(grid, np.random.default_rng(seed))
     image = _painted(labels, grid, np.random.default_rng(seed + 1))
     names = {1: "Cortex"} | {value: f"Nucleus {value - 1}" for value in range(2, _REGIONS + 2)}

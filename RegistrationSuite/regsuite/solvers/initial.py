@@ -55,7 +55,7 @@ def align(
         for each in (ignore, ignore_moving)
     ]
     try:
-        with _one_thread():
+        with one_thread():
             start = _rigid(_image(_mass(fixed, ignore)), _image(_mass(moving, ignore_moving)))
             found = _search(target, source, start, masks, seed)
             if kind == "affine":
@@ -73,7 +73,7 @@ def align(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Several add up in any order, which the search makes much of: a seed would not give the same result again."""
     import SimpleITK as sitk
 

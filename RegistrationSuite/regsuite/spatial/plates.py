@@ -115,7 +115,7 @@ def _turned(poses: Tensor) -> Tensor:
 
 
 def _within(poses: Tensor) -> Tensor:
-    """(B, 3, 3): rotation after scales after shear, in the plane."""
+    """(B, 3, 3): rotation after shear after scales, in the plane."""
     cos, sin = torch.cos(poses[:, 3]), torch.sin(poses[:, 3])
     x, y, shear = torch.exp(poses[:, 4]), torch.exp(poses[:, 5]), poses[:, 6]
     zero, one = torch.zeros_like(cos), torch.ones_like(cos)

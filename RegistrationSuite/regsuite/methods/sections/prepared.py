@@ -1,0 +1,207 @@
+"""A section as it is compared: grey, bright on dark, upright in its own plane, with what of it is tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from regsuite.errors import InputError
+from regsuite.spatial import Grid, Image
+from regsuite.spatial.plates import cut
+from regsuite.spatial.smoothing import gaussian_smooth
+
+_LONGEST = 640
+"""Pixels of the picture that is compared, on its longer side."""
+_RIM = 0.02
+"""Share of the picture's size that its rim is wide."""
+_FAINT, _BRIGHT = 0.005, 0.995
+_SMOOTH = 1 / 150
+"""Of the picture's size: detail that does not count for what is tissue."""
+_SPECK = 0.03
+"""Share of the largest piece of tissue below which another one is dirt."""
+_LEAST = 0.002
+"""Share of the picture that has to be tissue."""
+_VIEWS = {0: ((0, -1, 0), (0, 0, -1)), 1: ((-1, 0, 0), (0, 0, -1)), 2: ((-1, 0, 0), (0, -1, 0))}
+"""By the world axis a slice stands across: the RAS directions of right and down, as Slicer's views have them."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """picture: (1, 1, H, W), 0 to 1, tissue bright; tissue: (H, W) bool; pixel: mm, in the section's own geometry;
+    to_flat: (4, 4) from the section's RAS mm to (right, bottom, up from the paper) mm about the picture's middle;
+    inverted: whether the background was brighter than the tissue; channel: which one was taken, from 1, 0 for all."""
+
+    picture: Tensor
+    tissue: Tensor
+    pixel: float
+    to_flat: np.ndarray
+    inverted: bool
+    channel: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def grid(self) -> Grid:
+        """2D, (bottom, right) mm about the middle, of the picture."""
+        height, width = self.picture.shape[2:]
+        affine = np.diag([self.pixel, self.pixel, 1.0])[[1, 0, 2]]
+        affine[:2, 2] = -(width - 1) / 2 * self.pixel, -(height - 1) / 2 * self.pixel
+        return Grid.from_affine((height, width), affine)
+
+    def middle(self) -> tuple[float, float]:
+        """(right, bottom) mm: of the box around the tissue."""
+        low, high = self._box()
+        centre = (low + high) / 2 - (np.array(self.tissue.shape) - 1) / 2
+        return float(centre[1] * self.pixel), float(centre[0] * self.pixel)
+
+    def size(self) -> tuple[float, float]:
+        """(width, height) mm of the box around the tissue."""
+        low, high = self._box()
+        return float((high - low + 1)[1] * self.pixel), float((high - low + 1)[0] * self.pixel)
+
+    def _box(self) -> tuple[np.ndarray, np.ndarray]:
+        places = torch.nonzero(self.tissue).double().numpy()
+        return places.min(axis=0), places.max(axis=0)
+
+
+def prepared(section: Image, channel: int = 0) -> Prepared:
+    """Of a section (1, C, *shape) on a 3D grid of one slice; channel: from 1, 0 to choose.
+
+    InputError where there is no such channel, or nothing on the section.
+    """
+    values, affine = _upright(section)
+    pixel = float(np.linalg.norm(affine[:3, 0]))
+    values, affine, pixel = _coarser(_square(values, affine, pixel), affine, pixel)
+    picture, taken, inverted = _grey(values, channel)
+    tissue = _tissue(picture)
+    to_flat = np.linalg.inv(affine)
+    to_flat[:2] *= pixel
+    shift = np.eye(4)
+    shift[:2, 3] = -(np.array(picture.shape[:1:-1]) - 1) / 2 * pixel
+    scale_up = np.linalg.norm(affine[:3, 2])
+    to_flat[2] *= scale_up
+    return Prepared(picture, tissue, pixel, shift @ to_flat, inverted, taken)
+
+
+def _upright(section: Image) -> tuple[Tensor, np.ndarray]:
+    """(C, H, W) with columns to the right and rows down as Slicer would show it; (4, 4) from (column, row, up, 1) to
+    RAS mm."""
+    grid = section.grid
+    axis = grid.shape.index(1)
+    normal = np.asarray(grid.direction)[:, axis]
+    right, down = (np.array(each, dtype=float) for each in _VIEWS[int(np.argmax(np.round(np.abs(normal), 6)))])
+    rows, columns = (each for each in range(3) if each != axis)
+    axes = np.asarray(grid.direction)
+    data = section.data[0].movedim(1 + axis, 0)[0].float()
+    if abs(axes[:, columns] @ right) < abs(axes[:, rows] @ right):
+        data, rows, columns = data.transpose(1, 2), columns, rows
+    step = np.asarray(grid.spacing) * axes
+    origin, along, downwards = np.asarray(grid.origin), step[:, columns], step[:, rows]
+    if along @ right < 0:
+        data, origin, along = data.flip(2), origin + (data.shape[2] - 1) * along, -along
+    if downwards @ down < 0:
+        data, origin, downwards = data.flip(1), origin + (data.shape[1] - 1) * downwards, -downwards
+    up = np.cross(along, downwards) / np.linalg.norm(along)
+    affine = np.eye(4)
+    affine[:3] = np.stack([along, downwards, up, origin], axis=1)
+    return data, affine
+
+
+def _square(values: Tensor, affine: np.ndarray, pixel: float) -> Tensor:
+    """The same with pixels as high as they are wide; ``affine`` is changed with it."""
+    high = float(np.linalg.norm(affine[:3, 1]))
+    if abs(high / pixel - 1) < 1e-3:
+        return values
+    rows = max(1, round(values.shape[1] * high / pixel))
+    factor = values.shape[1] / rows
+    affine[:3, 3] += (factor / 2 - 0.5) * affine[:3, 1]
+    affine[:3, 1] *= factor
+    return torch.nn.functional.interpolate(values[None], (rows, values.shape[2]), mode="bilinear", antialias=True)[0]
+
+
+def _coarser(values: Tensor, affine: np.ndarray, pixel: float) -> tuple[Tensor, np.ndarray, float]:
+    """At most 640 pixels long."""
+    factor = max(values.shape[1:]) / _LONGEST
+    if factor <= 1:
+        return values, affine, pixel
+    height, width = (max(1, round(n / factor)) for n in values.shape[1:])
+    small = torch.nn.functional.interpolate(values[None], (height, width), mode="bilinear", antialias=True)[0]
+    affine = affine.copy()
+    for column, (old, new) in enumerate(zip((values.shape[2], values.shape[1]), (width, height), strict=True)):
+        affine[:3, 3] += (old / new / 2 - 0.5) * affine[:3, column]
+        affine[:3, column] *= old / new
+    return small, affine, float(np.linalg.norm(affine[:3, 0]))
+
+
+# --- brightness ---
+
+
+def _grey(values: Tensor, channel: int) -> tuple[Tensor, int, bool]:
+    """(1, 1, H, W) 0 to 1, which channel, and whether it was inverted."""
+    count = len(values)
+    if channel > count:
+        raise InputError(f"The section has {count} channels and no channel {channel}: choose one of them.")
+    photograph = count == 3 and _rim(values.mean(dim=0)) > float(values.mean(dim=0).mean())
+    taken = channel or (0 if count == 1 or photograph else 1 + _richest(values))
+    grey = values.mean(dim=0) if taken == 0 else values[taken - 1]
+    low, high = (float(each) for each in torch.quantile(_some(grey), torch.tensor([_FAINT, _BRIGHT])))
+    if high <= low:
+        raise InputError("The section shows nothing, it has one brightness throughout: choose another channel or file.")
+    ground = _rim(grey)
+    inverted = ground - low > high - ground
+    bright = (ground - grey) / (ground - low) if inverted else (grey - ground) / (high - ground)
+    return bright.clamp(0, 1)[None, None], taken or (1 if count == 1 else 0), inverted
+
+
+def _rim(grey: Tensor) -> float:
+    """The median brightness around the picture."""
+    rows, columns = (max(1, round(_RIM * n)) for n in grey.shape)
+    parts = [grey[:rows], grey[-rows:], grey[:, :columns], grey[:, -columns:]]
+    return float(torch.cat([part.flatten() for part in parts]).median())
+
+
+def _some(values: Tensor) -> Tensor:
+    """At most a million of them: a quantile takes no more than 16."""
+    flat = values.flatten()
+    return flat[:: max(1, len(flat) // 1_000_000)]
+
+
+def _richest(values: Tensor) -> int:
+    """The channel in which structure stands out most from grain."""
+    smooth = gaussian_smooth(values[:, None], (1.0, 1.0), 3.0)[:, 0]
+    grain = (values - smooth).flatten(1).std(dim=1)
+    return int(torch.argmax(smooth.flatten(1).std(dim=1) / grain.clamp(min=1e-9)))
+
+
+def _tissue(picture: Tensor) -> Tensor:
+    """(H, W) bool: what is brighter than the background, without specks and with its holes filled."""
+    import SimpleITK as sitk
+
+    smooth = gaussian_smooth(picture, (1.0, 1.0), _SMOOTH * max(picture.shape[2:]))[0, 0].numpy()
+    otsu = sitk.OtsuThresholdImageFilter()
+    otsu.Execute(sitk.GetImageFromArray(smooth))
+    pieces, count = ndimage.label(smooth > 0.6 * otsu.GetThreshold())
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    if sizes.max() < _LEAST * smooth.size:
+        raise InputError("The section shows nothing that could be tissue: choose another channel or file.")
+    kept = np.isin(pieces, np.flatnonzero(sizes >= _SPECK * sizes.max()))
+    return torch.from_numpy(ndimage.binary_fill_holes(kept))
+
+
+def shown_at(section: Prepared, matrices: Tensor, points: Tensor) -> Tensor:
+    """(B, 1, h, w): the section's picture at ``points`` (h, w, 3) mm that (B, 4, 4) matrices take into its plane."""
+    height, width = section.picture.shape[2:]
+    affine = np.diag([section.pixel, section.pixel, 1.0, 1.0])[:, [2, 1, 0, 3]]
+    affine[:2, 3] = -(width - 1) / 2 * section.pixel, -(height - 1) / 2 * section.pixel
+    grid = Grid.from_affine((1, height, width), affine)
+    return cut(section.picture[:, :, None], grid, matrices, points)
+
+
+def quarter_turns(count: int) -> Sequence[float]:
+    """``count`` angles (rad) around the circle, none first."""
+    return [2 * np.pi * n / count for n in range(count)]

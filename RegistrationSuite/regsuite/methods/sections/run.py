@@ -1,0 +1,117 @@
+"""One run: a section prepared, identified, posed, fitted, and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from regsuite.catalog.sections import AtlasSliceParameters
+from regsuite.learning.checkpoint import Checkpoint
+from regsuite.learning.encoder import encoder_of
+from regsuite.methods.sections.given import started_view
+from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
+from regsuite.methods.sections.pose import Posed, angles_of, posed
+from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.sureness import WITHIN
+from regsuite.methods.sections.telling import Told
+from regsuite.progress import Context, Part
+from regsuite.registration import Registration
+from regsuite.spatial import Image, LabelImage, PointSet
+from regsuite.spatial.plates import Plates
+
+Inputs = Mapping[str, Image | LabelImage | PointSet | Checkpoint]
+
+_DOUBTFUL = 0.5
+"""Probability below which a user is warned."""
+_TURNED = 30.0
+"""Degrees from which a turned section is told of."""
+
+
+class Run:
+    """Of atlas-slice."""
+
+    def __init__(self, inputs: Inputs, parameters: AtlasSliceParameters, context: Context) -> None:
+        self.parameters, self.context, self.progress = parameters, context, context.progress
+        section, template, checkpoint = (inputs[role] for role in ("fixed", "moving", "encoder"))
+        labels, points = inputs.get("moving_labels"), inputs.get("fixed_points")
+        assert isinstance(section, Image)
+        assert isinstance(template, Image)
+        assert isinstance(checkpoint, Checkpoint)
+        assert labels is None or isinstance(labels, LabelImage)
+        assert points is None or isinstance(points, PointSet)
+        self.section, self.template, self.labels, self.points = section, template, labels, points
+        self.notes: list[str] = []
+        self.progress.step(0.0, "reading what the encoder knows")
+        self.trained, notes = encoder_of(checkpoint, template, labels, context.device)
+        self.notes += notes
+
+    @property
+    def plates(self) -> Plates:
+        return self.trained.anatomy.plates
+
+    def registration(self) -> Registration:
+        """The result."""
+        self.progress.step(0.1, "preparing the section")
+        section = prepared(self.section, self.parameters.channel)
+        known = self._pixel_known(section)
+        self.progress.step(0.15, "looking for its plate")
+        identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
+        self.progress.step(0.25, "slicing the atlas")
+        found, identified = self._posed(section, identified)
+        told = Told(self, section, identified, found)
+        self._doubt(section, identified, found, told)
+        self.progress.step(0.4, "fitting the plate")
+        result = told.registration(replace(self.context, progress=Part(self.progress, 0.4, 0.9)))
+        result.notes = self.notes + result.notes
+        return result
+
+    # --- size ---
+
+    def _pixel_known(self, section: Prepared) -> bool:
+        """Says so where it is not. A pixel size that was given is that of the section as it was read."""
+        return self.parameters.pixel > 0 or pixel_is_known(section, self.trained)
+
+    # --- pose ---
+
+    def _posed(self, section: Prepared, identified: Identified) -> tuple[Posed, Identified]:
+        """From the user's start where there is one."""
+        chosen, oblique = self.parameters, self.parameters.cut == "oblique"
+        starts = identified.starts
+        given = started_view(chosen, section, self.trained, identified.view, self.template.grid)
+        if given is not None:
+            identified = replace(identified, view=given.view)
+            starts = given.starts
+        anatomy = self.trained.anatomy
+        found = posed(section, identified.view, anatomy, starts, oblique, True, self.progress)
+        if oblique and max(map(abs, angles_of(found.found.pose))) > chosen.largest_angle:
+            flat = starts.clone()
+            flat[:, 1:3] = 0
+            found = posed(section, identified.view, anatomy, flat, False, True, self.progress)
+            self.notes.append(
+                f"The section seemed to be cut at more than {chosen.largest_angle:g}°: it was taken for parallel to "
+                "the plates. Raise the largest angle if it is not."
+            )
+        return found, identified
+
+    # --- doubts ---
+
+    def _doubt(self, section: Prepared, identified: Identified, found: Posed, told: Told) -> None:
+        turn = identified.view.turn
+        if abs(turn) > _TURNED:
+            self.notes.append(
+                f"The section is turned by {turn:.0f}° against the plates: it was turned back. Where it is upside "
+                "down, check that it does not lie on its other side."
+            )
+        if section.inverted:
+            self.notes.append("The background is brighter than the tissue: brightness was inverted for the comparison.")
+        if not identified.view.pixel_known:
+            self.notes.append(
+                f"The file gives no pixel size that suits this atlas: {told.pixel_um:.3g} µm were estimated from how "
+                "the plate fits; give the pixel size if you know it."
+            )
+        if told.confidence < _DOUBTFUL:
+            self.notes.append(
+                f"The plate is doubtful: the probability that it is within {WITHIN} plates is {told.confidence:.0%}. "
+                "The section may be of another organ, too little of it may be there, or the encoder may need more "
+                "training."
+            )

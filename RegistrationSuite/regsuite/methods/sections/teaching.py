@@ -1,0 +1,239 @@
+"""An encoder trained on an atlas, tried on sections it has not seen, and made to know how sure it may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import regsuite
+from regsuite.catalog.sections import EncoderParameters
+from regsuite.errors import InputError
+from regsuite.io.sections import section_grid
+from regsuite.learning.anatomy import Anatomy
+from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses
+from regsuite.learning.synthesis import random_poses, random_sections
+from regsuite.learning.training import Settings, train
+from regsuite.methods.sections.identify import identify
+from regsuite.methods.sections.pose import posed
+from regsuite.methods.sections.prepared import prepared
+from regsuite.methods.sections.sureness import WITHIN, evidence, fitted
+from regsuite.networks.siamese import SliceEncoder
+from regsuite.progress import Context, Progress
+from regsuite.registration import Curve, Table, Training
+from regsuite.spatial import Image, LabelImage
+from regsuite.spatial.plates import Plates
+
+_PLATES = 132
+"""As many as the paper's atlas has."""
+_TRIED = 240
+"""Sections the encoder is tried on."""
+_POSED, _STRANGE = 60, 24
+"""Of them, those on which a whole run is tried, and pictures that are none."""
+_CURVE_EVERY = 20
+_FEWEST = 8
+"""Plates below which there is nothing to tell apart."""
+_REACH = 0.8
+"""Of a picture's pixel: how far plates are taken for neighbours, or the plates' spacing where that is larger."""
+
+
+def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: Context) -> Training:
+    """Of atlas-encoder."""
+    template, labels = inputs["moving"], inputs.get("moving_labels")
+    assert isinstance(template, Image)
+    assert labels is None or isinstance(labels, LabelImage)
+    _check_fit(template, labels)
+    plates = _plates(template, parameters)
+    anatomy = Anatomy.of(template, labels, plates, context.device)
+    encoder = SliceEncoder(parameters.backbone)  # type: ignore[arg-type]
+    settings = Settings(
+        loss=parameters.loss,  # type: ignore[arg-type]
+        iterations=parameters.iterations,
+        minutes=parameters.minutes,
+        batch=parameters.batch,
+        rate=parameters.rate,
+        margin=parameters.margin,
+        reach=max(plates.spacing, _REACH * anatomy.pixel),
+    )
+    curve = Curve(x_title="iteration", y_title="loss")
+    made = train(encoder, anatomy, settings, _Teller(context, curve, settings))
+    context.progress.step(0.93, "embedding the atlas")
+    known = _known(encoder, anatomy, {})
+    context.progress.step(0.96, "trying the encoder")
+    trial = _Trial(known, parameters.margin, context.progress)
+    known = _known(encoder, anatomy, _card(template, labels, plates, parameters, made, trial, anatomy), trial.sureness)
+    result = Training(checkpoint=known.checkpoint(), metrics=trial.metrics())
+    result.curves["training"] = curve
+    result.tables["validation"] = trial.table()
+    if trial.metrics()["top_5"] < 0.8:
+        result.notes.append(
+            f"Of sections made of the atlas {trial.metrics()['top_5']:.0%} have their plate among the first five: more "
+            "iterations would help."
+        )
+    return result
+
+
+def _check_fit(template: Image, labels: LabelImage | None) -> None:
+    """InputError where the annotation lies somewhere else than what the template shows."""
+    if labels is None:
+        return
+    inside = labels.data != 0
+    if not bool(inside.any()):
+        raise InputError("The annotation is empty: give the one of this atlas, or leave it out.")
+    within, outside = float(template.data[inside].mean()), template.data[~inside]
+    if outside.numel() and within <= float(outside.mean()):
+        raise InputError(
+            "The annotation does not fit the template, which is brighter outside of it than inside: check that both "
+            "are of one atlas and orientation."
+        )
+
+
+def _plates(template: Image, parameters: EncoderParameters) -> Plates:
+    finest = Plates(template.grid, parameters.axis, 1.0)  # type: ignore[arg-type]
+    length = float(finest.extent[2])
+    across = np.abs(np.asarray(template.grid.direction).T @ finest.frame[:, 2])
+    voxel = float(across @ np.asarray(template.grid.spacing))
+    plates = Plates(template.grid, finest.axis, parameters.spacing or max(length / _PLATES, voxel))
+    if plates.count < _FEWEST:
+        raise InputError(
+            f"The atlas has {plates.count} plates {plates.spacing:g} mm apart, too few to tell apart: lower the "
+            "spacing."
+        )
+    return plates
+
+
+class _Teller:
+    """Progress, and points of the curve."""
+
+    def __init__(self, context: Context, curve: Curve, settings: Settings) -> None:
+        self.progress, self.curve, self.settings = context.progress, curve, settings
+        self.sums = np.zeros(2)
+
+    def __call__(self, made: int, share: float, embedded: float, posed: float) -> None:
+        self.progress.step(0.92 * share, f"training, iteration {made}")
+        self.sums += embedded, posed
+        if made % _CURVE_EVERY == 0:
+            embedded, posed = (float(each) for each in self.sums / _CURVE_EVERY)
+            self.sums[:] = 0
+            self.curve.add(made, embedding=embedded, pose=posed)
+            self.progress.curve("training", made, embedding=embedded, pose=posed)
+
+
+def _known(
+    encoder: SliceEncoder, anatomy: Anatomy, card: Mapping[str, Any], sureness: Tensor | None = None
+) -> TrainedEncoder:
+    poses = gallery_poses(anatomy)
+    return TrainedEncoder(
+        encoder,
+        anatomy,
+        plates=embedded(encoder, anatomy, anatomy.plates.poses().float()),
+        gallery=embedded(encoder, anatomy, poses),
+        gallery_poses=poses,
+        sureness=torch.zeros(10) if sureness is None else sureness,
+        card=card,
+    )
+
+
+class _Trial:
+    """How the encoder does on sections made of the atlas, half of them oblique, and on what is none of its sections."""
+
+    def __init__(self, known: TrainedEncoder, margin: float, progress: Progress) -> None:
+        self.anatomy, self.progress = known.anatomy, progress
+        poses = random_poses(self.anatomy, _TRIED, 1.0, together=1)
+        poses[: _TRIED // 2, 1:3] = 0
+        sections = random_sections(self.anatomy, poses, 1.0).pictures
+        embeddings, said = known.look(sections)
+        self.distances = torch.cdist(embeddings, known.plates).cpu()
+        self.truth = torch.tensor([self.anatomy.plates.number(float(pose[0])) for pose in poses])
+        place = self.truth.round().long().clamp(0, self.anatomy.plates.count - 1)
+        order = self.distances.argsort(dim=1)
+        self.ranks = (order == place[:, None]).float().argmax(dim=1)
+        self.depth_error = (said[:, 0].cpu() - poses[:, 0]).abs()
+        self.sureness = self._sureness(known, sections, poses, margin)
+
+    def _sureness(self, known: TrainedEncoder, sections: Tensor, poses: Tensor, margin: float) -> Tensor:
+        """From what a whole run finds, of sections and of pictures that are shuffled, which are of no plate."""
+        facts, right = [], []
+        strange = _shuffled(sections[:_STRANGE])
+        for number, picture in enumerate(torch.cat([sections[-_POSED:], strange])):
+            found = self._run_on(picture, known)
+            if found is not None:
+                distances, plate, energy = found
+                facts.append(evidence(distances, margin, plate, energy))
+                truth = known.anatomy.plates.number(float(poses[number - _POSED, 0])) if number < _POSED else math.inf
+                right.append(abs(plate - truth) <= WITHIN)
+        return fitted(np.stack(facts), np.array(right))
+
+    def _run_on(self, picture: Tensor, known: TrainedEncoder) -> tuple[Tensor, float, float] | None:
+        """Distances, plate and energy of a picture (1, H, W); None where nothing is on it."""
+        pixel = known.anatomy.pixel
+        grid = section_grid(picture.shape[2], picture.shape[1], (pixel, pixel))
+        try:
+            section = prepared(Image(picture[None, None].cpu(), grid))
+        except InputError:
+            return None
+        identified = identify(section, known, pixel_known=True)
+        found = posed(section, identified.view, known.anatomy, identified.starts, True, True, self.progress).found
+        return identified.distances, known.anatomy.plates.number(float(found.pose[0])), found.energy
+
+    def metrics(self) -> dict[str, float]:
+        """As the paper defines them, over sections made of the atlas."""
+        ranks = self.ranks.float()
+        found = {"mean_absolute_error": float(ranks.mean())}
+        found |= {f"top_{n}": float((ranks < n).float().mean()) for n in (1, 3, 5, 10)}
+        return found | {"depth_error_mm": float(self.depth_error.median())}
+
+    def table(self) -> Table:
+        """The same for sections parallel to the plates and for oblique ones."""
+        half = _TRIED // 2
+        rows = []
+        for name, part in (("parallel", slice(0, half)), ("oblique", slice(half, None))):
+            ranks = self.ranks[part].float()
+            shares = [float((ranks < n).float().mean()) for n in (1, 3, 5)]
+            rows.append([name, len(ranks), float(ranks.mean()), *shares, float(self.depth_error[part].median())])
+        columns = ["sections", "count", "mean absolute error", "top 1", "top 3", "top 5", "depth error mm"]
+        return Table("Validation", columns, rows)
+
+
+def _shuffled(pictures: Tensor) -> Tensor:
+    """Pictures (B, 1, H, W) whose parts have changed places: tissue of no plate."""
+    rows, columns = pictures.shape[2] // 4, pictures.shape[3] // 4
+    tiles = pictures.unfold(2, rows, rows).unfold(3, columns, columns)
+    flat = tiles.reshape(len(pictures), 16, rows, columns)[:, torch.randperm(16)]
+    grid = flat.reshape(len(pictures), 1, 4, 4, rows, columns)
+    return grid.permute(0, 1, 2, 4, 3, 5).reshape(pictures.shape)
+
+
+def _card(
+    template: Image,
+    labels: LabelImage | None,
+    plates: Plates,
+    parameters: EncoderParameters,
+    made: int,
+    trial: _Trial,
+    anatomy: Anatomy,
+) -> dict[str, Any]:
+    return {
+        "method": METHOD,
+        "version": regsuite.__version__,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "axis": plates.axis,
+        "spacing": plates.spacing,
+        "plates": plates.count,
+        "backbone": parameters.backbone,
+        "pixel": anatomy.pixel,
+        "atlas": {
+            "name": template.name,
+            "template": fingerprint(template),
+            "labels": "" if labels is None else fingerprint(labels),
+            "shape": list(template.grid.shape),
+            "spacing": list(template.grid.spacing),
+        },
+        "training": {**vars(parameters), "made": made},
+        "validation": trial.metrics(),
+    }
