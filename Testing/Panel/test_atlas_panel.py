@@ -21,7 +21,6 @@ from PIL import Image as Picture
 from RegistrationSuiteLib import plates, samples, views
 from RegistrationSuiteLib.runner import JobRunner
 from regsuite import catalog, phantoms
-from regsuite.catalog import registry
 from regsuite.jobs import Message
 from Rig import simulation
 from test_pictures import cut_off, fitted, picture
@@ -270,21 +269,7 @@ def test_sliders_cut_the_atlas_live_and_let_it_go(found: Any, nodes: dict[str, A
     assert (ui.plateSlider.value, ui.pitchSlider.value) == (39.0, 5.7)
 
 
-@pytest.fixture
-def with_pose(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The method takes a pose to start from."""
-    declared = catalog.method("atlas-slice")
-    if any(each.name == "pose" for each in declared.parameters):
-        return
-    pose = catalog.parameter((0.0,), "Pose", "Start from here.", automatic=True)
-    bases = (declared.parameters_type,)
-    taking = dataclasses.make_dataclass("Taking", [("pose", tuple, pose)], bases=bases, frozen=True)
-    changed = dataclasses.replace(declared, parameters_type=taking)
-    methods = tuple(changed if each is declared else each for each in registry._METHODS)
-    monkeypatch.setattr(registry, "_METHODS", methods)
-
-
-def test_an_accepted_pose_starts_a_run(with_pose: None, found: Any, nodes: dict[str, Any], finder: Finder) -> None:
+def test_an_accepted_pose_starts_a_run(found: Any, nodes: dict[str, Any], finder: Finder) -> None:
     """The atlas is back in its place before it is read."""
     ui = plates_ui(found)
     assert not ui.acceptButton.enabled
