@@ -285,6 +285,22 @@ def test_an_accepted_pose_starts_a_run(found: Any, nodes: dict[str, Any], finder
     assert job.parameters["plate"] == "0"
 
 
+def test_the_next_section_does_not_start_where_the_last_one_was(
+    found: Any, nodes: dict[str, Any], finder: Finder
+) -> None:
+    plates_ui(found).yawSlider.value = 10.0
+    plates_ui(found).acceptButton.click()
+    give(found, finder, scene_sections.registration())
+    assert len(str(found.request().parameters["pose"]).split(",")) == 9
+    found.form.inputs["fixed_points"].selector.setCurrentNode(None)
+    assert len(str(found.request().parameters["pose"]).split(",")) == 9
+    copied = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, nodes["fixed"], "next")
+    found.form.inputs["fixed"].selector.setCurrentNode(copied)
+    assert found.request().parameters["pose"] == "0"
+    assert found.state.text("atlas-slice.pose") == "0"
+    assert found.state.reference("input.fixed") is copied
+
+
 def test_every_way_out_lets_the_atlas_go(found: Any, nodes: dict[str, Any], finder: Finder) -> None:
     ui = plates_ui(found)
     for way in (

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PICTURES = "Sections (*.png *.jpg *.jpeg *.tif *.tiff *.btf *.tf2 *.tf8 *.svs *.ndpi *.scn *.bif);;All files (*)"
 LEARNED, USED = "checkpoint", "encoder"
 """The output that a training writes, and the input that takes it."""
+STARTS = ("plate", "pose", "anchoring")
+"""Parameters that say where one section lies, and tell nothing of the next one."""
 
 
 class SectionPanel(MethodPanel):
@@ -55,6 +57,18 @@ class SectionPanel(MethodPanel):
             button.visible = not learns
             button.enabled = not self.runner.running
 
+    def onChanged(self) -> None:
+        """Where another section or atlas is chosen, the start that was chosen for the one before is none."""
+        if not self._scene_changes and any(self._is_another(role) for role in ("fixed", "moving")):
+            for role in ("fixed", "moving"):
+                self.form.inputs[role].keep(self.state)
+            self._set(dict.fromkeys(STARTS, "0"))
+        super().onChanged()
+
+    def _is_another(self, role: str) -> bool:
+        before = self.state.reference(f"input.{role}")
+        return before is not None and before is not self.form.inputs[role].node
+
     # --- files ---
 
     def onLoadSection(self) -> None:
@@ -88,10 +102,13 @@ class SectionPanel(MethodPanel):
 
     def run_with(self, texts: Mapping[str, str]) -> None:
         """Runs again with other values of those parameters that the chosen method has."""
-        known = {each.name for each in self.form.method.parameters}
-        self.form.change({name: text for name, text in texts.items() if name in known})
+        self._set(texts)
         if not self.runner.running:
             self.start()
+
+    def _set(self, texts: Mapping[str, str]) -> None:
+        known = {each.name for each in self.form.method.parameters}
+        self.form.change({name: text for name, text in texts.items() if name in known})
 
     def _finish(self, message: Message) -> None:
         """What was learned is what the next section is looked for with."""
