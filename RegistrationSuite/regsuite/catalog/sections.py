@@ -94,7 +94,7 @@ class MutualInformationParameters(SectionParameters):
     spacing: float = parameter(
         0.0,
         "Plate spacing",
-        "Between two plates. Automatic takes the atlas's voxels.",
+        "Between two plates. Automatic takes a 132nd of the atlas's length, but no less than its voxels.",
         unit="mm",
         minimum=0.0,
         maximum=100.0,

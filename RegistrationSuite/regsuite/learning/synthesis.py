@@ -138,7 +138,7 @@ def _grown(mask: Tensor, pixels: int) -> Tensor:
 
 
 def _faulty(pictures: Tensor) -> Tensor:
-    """Blurred, tiled, bubbled, peppered, or noisy. Their background is dark: what is compared has been evened out so."""
+    """Blurred, tiled, bubbled, peppered, or noisy."""
     batch, device = len(pictures), pictures.device
     pictures = _blurred(pictures.clamp(min=0), 1.2 * torch.rand(batch, device=device))
     pictures = torch.where(_coin(batch, 0.15, device), pictures * _tiles(batch, device), pictures)

@@ -24,7 +24,8 @@ _HARD_AFTER = 0.35
 _LAST_RATE = 0.005
 _CLIP = 5.0
 _DECAY = 1e-4
-_SMOOTH = 0.2
+_POSE_WEIGHT = 0.15
+"""Of the pose's loss, whose unit is about what can be seen, beside the embedding's."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class Settings:
 
 
 def scales(anatomy: Anatomy) -> Tensor:
-    """(7,): what the pose head counts depth, pitch, yaw, rotation, scale and the shifts in."""
-    width, height, depth = (float(each) for each in anatomy.plates.extent)
-    return torch.tensor([depth / 4, 0.14, 0.14, 0.2, 0.1, 0.09 * width, 0.11 * height])
+    """(7,): what the pose head counts depth, pitch, yaw, rotation, scale and the shifts in: each about as much as can
+    be seen."""
+    length = 2.5 * anatomy.pixel
+    return torch.tensor([length, 0.05, 0.05, 0.05, 0.03, length, length])
 
 
 def said(poses: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ def _losses(
     embedded = embedding_loss(
         settings.loss, torch.cdist(seen, known), gaps(poses, poses, anatomy), settings.margin, settings.reach
     )
-    return embedded, functional.smooth_l1_loss(posed[: settings.batch].float(), said(poses) / units, beta=_SMOOTH)
+    return embedded, _POSE_WEIGHT * functional.smooth_l1_loss(posed[: settings.batch].float(), said(poses) / units)
 
 
 def plate_poses(poses: Tensor) -> Tensor:

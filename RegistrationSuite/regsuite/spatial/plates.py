@@ -22,6 +22,8 @@ Axis = Literal["coronal", "sagittal", "horizontal"]
 POSE = ("depth", "pitch", "yaw", "rotation", "scale_x", "scale_y", "shear", "shift_x", "shift_y")
 """The numbers of a pose, in their order."""
 
+_PLATES = 132
+
 _L, _P, _R, _S, _I = np.array([[-1, 0, 0], [0, -1, 0], [1, 0, 0], [0, 0, 1], [0, 0, -1]], dtype=np.float64)
 _FRAMES = {"coronal": (_L, _I, _P), "sagittal": (_P, _I, _R), "horizontal": (_L, _P, _S)}
 
@@ -104,6 +106,14 @@ class Plates:
         shift = turned.T @ (place - depth * torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
         shear = across / scale_y
         return torch.stack([depth, pitch, yaw, rotation, scale_x.log(), scale_y.log(), shear, shift[0], shift[1]])
+
+
+def plates_of(grid: Grid, axis: Axis, spacing: float = 0.0) -> Plates:
+    """Those of a volume; spacing: mm, or 0 for 132 of them, as the Allen atlas has, but no closer than its voxels."""
+    plates = Plates(grid, axis, 1.0)
+    across = np.abs(np.asarray(grid.direction).T @ plates.frame[:, 2])
+    finest = float(across @ np.asarray(grid.spacing))
+    return Plates(grid, axis, spacing or max(float(plates.extent[2]) / _PLATES, finest))
 
 
 def _turned(poses: Tensor) -> Tensor:

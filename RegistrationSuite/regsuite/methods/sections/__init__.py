@@ -15,8 +15,10 @@ depth, angles and the affine map in the plane, then a deformation fits the plate
 
 from __future__ import annotations
 
-from regsuite.catalog.sections import AtlasSliceParameters, EncoderParameters
-from regsuite.methods.sections.run import Inputs, Run
+from regsuite.catalog.sections import AtlasSliceParameters, EncoderParameters, MutualInformationParameters
+from regsuite.methods.sections.baseline import by_information
+from regsuite.methods.sections.run import Run
+from regsuite.methods.sections.telling import Inputs
 from regsuite.progress import Context
 from regsuite.registration import Registration, Training
 
@@ -24,6 +26,11 @@ from regsuite.registration import Registration, Training
 def run_atlas_slice(inputs: Inputs, parameters: AtlasSliceParameters, context: Context) -> Registration:
     """By an encoder; shapes and roles as the catalog declares them."""
     return Run(inputs, parameters, context).registration()
+
+
+def run_mutual_information(inputs: Inputs, parameters: MutualInformationParameters, context: Context) -> Registration:
+    """By mutual information with every plate."""
+    return by_information(inputs, parameters, context)
 
 
 def run_atlas_encoder(inputs: Inputs, parameters: EncoderParameters, context: Context) -> Training:

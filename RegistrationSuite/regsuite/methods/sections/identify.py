@@ -17,6 +17,7 @@ TURNS = 12
 """Angles a section is looked at from, all around."""
 _SIZES = (0.5, 0.65, 0.8, 1.0, 1.2)
 """Of the tissue, in parts of the atlas's largest section, where no pixel size is known."""
+_HANDICAP = 1.25
 _LOOKED_AT_AGAIN = 6
 _STARTS, _APART = 10, 2.5
 """Poses to start from, and how far apart in depth, pixels of the encoder's pictures."""
@@ -69,10 +70,12 @@ def identify(section: Prepared, trained: TrainedEncoder, pixel_known: bool, para
     """Of a section, its pixel size known or not; parallel: not cut at an angle."""
     views = _views(section, trained, pixel_known)
     nearest, said = _seen(section, trained, views, parallel)
+    nearest = nearest * _handicaps(len(views))
     kept = nearest.argsort()[:_LOOKED_AT_AGAIN]
     again = views[kept] @ _corrections(said[kept], pixel_known)
     both = torch.cat([views[kept], again])
     nearest, said = _seen(section, trained, both, parallel)
+    nearest = nearest * _handicaps(len(views))[kept].repeat(2)
     best = int(nearest.argmin())
     view = both[best]
     embedding, said = _looked(section, trained, view[None])
@@ -94,6 +97,13 @@ def _views(section: Prepared, trained: TrainedEncoder, pixel_known: bool) -> Ten
             placed[:2, 3] = section.middle()
             found.append(placed)
     return torch.tensor(np.stack(found), dtype=torch.float32)
+
+
+def _handicaps(count: int) -> Tensor:
+    """(V,): what a distance is multiplied by: most sections lie upright, and another turn has to be clearly nearer."""
+    turns = torch.arange(count) % TURNS
+    upright = (turns <= 1) | (turns == TURNS - 1)
+    return torch.where(upright, 1.0, _HANDICAP)
 
 
 def _looked(section: Prepared, trained: TrainedEncoder, views: Tensor) -> tuple[Tensor, Tensor]:

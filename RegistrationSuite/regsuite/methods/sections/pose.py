@@ -14,7 +14,7 @@ from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.prepared import Prepared, shown_at
 from regsuite.progress import Progress
 from regsuite.solvers.slicing import Found, Problem, slice_to
-from regsuite.spatial.plates import flat_points
+from regsuite.spatial.plates import Plates, flat_points
 
 _LEVELS = ((2.7, 8, 3), (1.35, 24, 1), (0.8, 16, 1))
 """From coarse to fine: distance of the points that are compared, in pixels of the encoder's pictures; iterations; and
@@ -48,12 +48,12 @@ def posed(
         found = [slice_to(problem, start, free, iterations, progress, unit) for start in going]
         found = sorted(found, key=lambda each: each.energy)[:kept]
         going = [each.pose for each in found]
-    return Posed(found[0], matrix_of(section, view, anatomy, found[0].pose))
+    return Posed(found[0], matrix_to_atlas(section, view, anatomy.plates, found[0].pose))
 
 
-def matrix_of(section: Prepared, view: View, anatomy: Anatomy, pose: Tensor) -> np.ndarray:
+def matrix_to_atlas(section: Prepared, view: View, plates: Plates, pose: Tensor) -> np.ndarray:
     """(4, 4) from the section's RAS mm to the atlas's, of a pose (9,) in the view."""
-    to_atlas = anatomy.plates.matrices(pose.double()[None])[0].cpu().numpy()
+    to_atlas = plates.matrices(pose.double()[None])[0].cpu().numpy()
     return to_atlas @ plane_of(section, view)
 
 

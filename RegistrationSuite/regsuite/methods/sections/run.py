@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+
+import torch
 
 from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import encoder_of
 from regsuite.methods.sections.given import started_view
-from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
+from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
-from regsuite.methods.sections.sureness import WITHIN
-from regsuite.methods.sections.telling import Told
+from regsuite.methods.sections.sureness import WITHIN, evidence, probability
+from regsuite.methods.sections.telling import Answer, Inputs, Told, asked_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
-from regsuite.spatial import Image, LabelImage, PointSet
 from regsuite.spatial.plates import Plates
-
-Inputs = Mapping[str, Image | LabelImage | PointSet | Checkpoint]
 
 _DOUBTFUL = 0.5
 """Probability below which a user is warned."""
@@ -32,17 +30,12 @@ class Run:
 
     def __init__(self, inputs: Inputs, parameters: AtlasSliceParameters, context: Context) -> None:
         self.parameters, self.context, self.progress = parameters, context, context.progress
-        section, template, checkpoint = (inputs[role] for role in ("fixed", "moving", "encoder"))
-        labels, points = inputs.get("moving_labels"), inputs.get("fixed_points")
-        assert isinstance(section, Image)
-        assert isinstance(template, Image)
+        self.asked = asked_of(inputs, parameters)
+        checkpoint = inputs["encoder"]
         assert isinstance(checkpoint, Checkpoint)
-        assert labels is None or isinstance(labels, LabelImage)
-        assert points is None or isinstance(points, PointSet)
-        self.section, self.template, self.labels, self.points = section, template, labels, points
         self.notes: list[str] = []
         self.progress.step(0.0, "reading what the encoder knows")
-        self.trained, notes = encoder_of(checkpoint, template, labels, context.device)
+        self.trained, notes = encoder_of(checkpoint, self.asked.template, self.asked.labels, context.device)
         self.notes += notes
 
     @property
@@ -52,14 +45,14 @@ class Run:
     def registration(self) -> Registration:
         """The result."""
         self.progress.step(0.1, "preparing the section")
-        section = prepared(self.section, self.parameters.channel)
+        section = prepared(self.asked.section, self.parameters.channel)
         known = self._pixel_known(section)
         self.progress.step(0.15, "looking for its plate")
         identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
         self.progress.step(0.25, "slicing the atlas")
         found, identified = self._posed(section, identified)
-        told = Told(self, section, identified, found)
-        self._doubt(section, identified, found, told)
+        told = Told(self.asked, self._answer(section, identified, found))
+        self._doubt(section, identified.view, told)
         self.progress.step(0.4, "fitting the plate")
         result = told.registration(replace(self.context, progress=Part(self.progress, 0.4, 0.9)))
         result.notes = self.notes + result.notes
@@ -77,7 +70,7 @@ class Run:
         """From the user's start where there is one."""
         chosen, oblique = self.parameters, self.parameters.cut == "oblique"
         starts = identified.starts
-        given = started_view(chosen, section, self.trained, identified.view, self.template.grid)
+        given = started_view(chosen, section, self.trained, identified.view, self.asked.template.grid)
         if given is not None:
             identified = replace(identified, view=given.view)
             starts = given.starts
@@ -95,8 +88,18 @@ class Run:
 
     # --- doubts ---
 
-    def _doubt(self, section: Prepared, identified: Identified, found: Posed, told: Told) -> None:
-        turn = identified.view.turn
+    def _answer(self, section: Prepared, identified: Identified, found: Posed) -> Answer:
+        """With a belief in each plate, by its embedding and by how far it lies from where slicing arrived."""
+        distances = identified.distances / float(self.trained.card["training"]["margin"])
+        depth = float(found.found.pose[0])
+        off = (self.plates.depths() - depth) / max(self.plates.spacing, self.trained.anatomy.pixel)
+        belief = torch.softmax(-distances.double().square() - 0.5 * off.square(), dim=0)
+        told = evidence(distances, self.plates.number(depth), found.found.energy)
+        sure = probability(self.trained.sureness.cpu(), told)
+        return Answer(section, self.plates, identified.view, found, identified.distances, belief, sure)
+
+    def _doubt(self, section: Prepared, view: View, told: Told) -> None:
+        turn = view.turn
         if abs(turn) > _TURNED:
             self.notes.append(
                 f"The section is turned by {turn:.0f}° against the plates: it was turned back. Where it is upside "
@@ -104,14 +107,15 @@ class Run:
             )
         if section.inverted:
             self.notes.append("The background is brighter than the tissue: brightness was inverted for the comparison.")
-        if not identified.view.pixel_known:
+        if not view.pixel_known:
             self.notes.append(
                 f"The file gives no pixel size that suits this atlas: {told.pixel_um:.3g} µm were estimated from how "
                 "the plate fits; give the pixel size if you know it."
             )
-        if told.confidence < _DOUBTFUL:
+        sure = told.answer.confidence
+        if sure is not None and sure < _DOUBTFUL:
             self.notes.append(
-                f"The plate is doubtful: the probability that it is within {WITHIN} plates is {told.confidence:.0%}. "
+                f"The plate is doubtful: the probability that it is within {WITHIN} plates is {sure:.0%}. "
                 "The section may be of another organ, too little of it may be there, or the encoder may need more "
                 "training."
             )

@@ -20,11 +20,11 @@ _PENALTY = 0.02
 """Keeps weights finite where simulated sections leave no doubt."""
 
 
-def evidence(distances: Tensor, margin: float, plate: float, energy: float) -> np.ndarray:
-    """(3,): what p is made of; distances: (N,) to the plates; plate: the one found, from 0."""
-    belief = torch.softmax(-(distances / margin).square(), dim=0).numpy()
+def evidence(distances: Tensor, plate: float, energy: float) -> np.ndarray:
+    """(3,): what p is made of; distances: (N,) to the plates, in margins; plate: the one found, from 0."""
+    belief = torch.softmax(-distances.square(), dim=0).numpy()
     near = np.abs(np.arange(len(belief)) - plate) <= WITHIN
-    return np.array([float(distances.min()) / margin, float(belief[near].sum()), energy])
+    return np.array([float(distances.min()), float(belief[near].sum()), energy])
 
 
 def probability(weights: Tensor, evidence: np.ndarray) -> float:

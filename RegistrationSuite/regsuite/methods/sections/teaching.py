@@ -27,10 +27,8 @@ from regsuite.networks.siamese import SliceEncoder
 from regsuite.progress import Context, Progress
 from regsuite.registration import Curve, Table, Training
 from regsuite.spatial import Image, LabelImage
-from regsuite.spatial.plates import Plates
+from regsuite.spatial.plates import Plates, plates_of
 
-_PLATES = 132
-"""As many as the paper's atlas has."""
 _TRIED = 240
 """Sections the encoder is tried on."""
 _POSED, _STRANGE = 60, 24
@@ -94,11 +92,7 @@ def _check_fit(template: Image, labels: LabelImage | None) -> None:
 
 
 def _plates(template: Image, parameters: EncoderParameters) -> Plates:
-    finest = Plates(template.grid, parameters.axis, 1.0)  # type: ignore[arg-type]
-    length = float(finest.extent[2])
-    across = np.abs(np.asarray(template.grid.direction).T @ finest.frame[:, 2])
-    voxel = float(across @ np.asarray(template.grid.spacing))
-    plates = Plates(template.grid, finest.axis, parameters.spacing or max(length / _PLATES, voxel))
+    plates = plates_of(template.grid, parameters.axis, parameters.spacing)  # type: ignore[arg-type]
     if plates.count < _FEWEST:
         raise InputError(
             f"The atlas has {plates.count} plates {plates.spacing:g} mm apart, too few to tell apart: lower the "
@@ -164,7 +158,7 @@ class _Trial:
             found = self._run_on(picture, known)
             if found is not None:
                 distances, plate, energy = found
-                facts.append(evidence(distances, margin, plate, energy))
+                facts.append(evidence(distances / margin, plate, energy))
                 truth = known.anatomy.plates.number(float(poses[number - _POSED, 0])) if number < _POSED else math.inf
                 right.append(abs(plate - truth) <= WITHIN)
         return fitted(np.stack(facts), np.array(right))
