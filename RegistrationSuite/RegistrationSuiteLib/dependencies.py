@@ -32,8 +32,10 @@ FOR_SECTIONS = {
     "tifffile": "tifffile>=2024.1",
     "imagecodecs": "imagecodecs>=2024.6",
     "safetensors": "safetensors>=0.5",
+    "monai": "monai>=1.5",
+    "kornia": "kornia>=0.8",
 }
-"""What reading sections and checkpoints needs beside that."""
+"""What reading sections, checkpoints and encoders need beside that."""
 
 
 def in_slicer() -> bool:

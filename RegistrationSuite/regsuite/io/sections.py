@@ -98,14 +98,15 @@ def open_section(path: Path | str) -> SectionFile:
         return _described(file, levels, channels, pixel_of(series))
 
 
-def read_section(path: Path | str) -> Image:
-    """A section to be worked on, at most 2048 pixels long: (1, C, 1, H, W), of a picture or of a volume of one slice.
+def read_section(path: Path | str, longest: int = LONGEST) -> Image:
+    """A section to be worked on, at most ``longest`` pixels long: (1, C, 1, H, W), of a picture or of a volume of one
+    slice, which is read whole.
 
     InputError where the file cannot be read.
     """
     if ending_of(path) is None:
         return as_slice(read_image(path))
-    return open_section(path).read(LONGEST)
+    return open_section(path).read(longest)
 
 
 def read_sections(paths: Sequence[Path | str]) -> SectionSet:
@@ -121,11 +122,7 @@ def read_sections(paths: Sequence[Path | str]) -> SectionSet:
     if repeated:
         raise InputError(f"Two sections are called '{repeated[0]}': give each a name of its own.")
     placed = sorted(zip(section_numbers(files), files, strict=True))
-    parts = [
-        as_slice(read_image(file)) if ending_of(file) is None else open_section(file).read(LONGEST // 2)
-        for _, file in placed
-    ]
-    return SectionSet(parts, [number for number, _ in placed])
+    return SectionSet([read_section(file, LONGEST // 2) for _, file in placed], [number for number, _ in placed])
 
 
 def ending_of(path: Path | str) -> str | None:

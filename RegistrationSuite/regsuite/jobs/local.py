@@ -23,9 +23,7 @@ from regsuite.jobs.job import Job
 from regsuite.progress import Context, Part, Progress
 
 if TYPE_CHECKING:
-    from regsuite.learning.checkpoint import Checkpoint
     from regsuite.registration import Registration, Result, Series, Training
-    from regsuite.spatial import Image, LabelImage, PointSet, Surfaces
 
 
 def run(job: Job, progress: Progress | None = None) -> Registration:
@@ -221,7 +219,7 @@ def _seeded(context: Context) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _geometry(value: Image | LabelImage | PointSet | Surfaces | Checkpoint, given: Any) -> dict[str, Any]:
+def _geometry(value: Any, given: Any) -> dict[str, Any]:
     """What the record says of an input: where it came from and where it lies."""
     if hasattr(value, "card"):
         return {"card": value.card, **({"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {})}

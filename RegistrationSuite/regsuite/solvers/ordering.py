@@ -2,8 +2,8 @@
 
     min over depths t_1, t_2, ...   Σ_i c_i(t_i) + Σ_i ((t_i+1 - t_i - b (n_i+1 - n_i)) / s)² ,   s (n) growing with √n,
 
-with t rising or falling throughout, c_i what a section alone says of each plate, n_i its number in the series, and b the
-distance of two consecutive sections, which is found with it. Solved exactly over the plates by dynamic programming
+with t rising or falling throughout, c_i what a section alone says of each plate, n_i its number in the series, and b
+the distance of two consecutive sections, which is found with it. Solved exactly over the plates by dynamic programming
 (Viterbi 1967), for both directions and a range of b; the best of all is taken.
 """
 

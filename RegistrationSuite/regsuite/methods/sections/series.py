@@ -165,11 +165,9 @@ def _tell(results: Results, sections: SectionSet, series: Series) -> None:
     columns = ["section", "number", "plate", "depth mm", "pitch °", "yaw °", "probability"]
     results.tables["series"] = Table("Series", columns, rows)
     results.curves["depths"] = curve
-    results.metrics |= {
-        "pitch_deg": float(np.degrees(series.angles[0])),
-        "yaw_deg": float(np.degrees(series.angles[1])),
-    }
-    crossed = _crossed([row[3] for row in rows])
+    pitch, yaw = (float(np.degrees(angle)) for angle in series.angles)
+    results.metrics |= {"pitch_deg": pitch, "yaw_deg": yaw}
+    crossed = _crossed(curve.values["together"])
     if crossed:
         names = ", ".join(str(rows[place][0]) for place in crossed)
         results.notes.append(f"Out of order, check them: {names}.")
