@@ -57,7 +57,7 @@ class Result:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Registration(Result):
     """The result of a registration, on the fixed image's grid.
 
@@ -76,14 +76,14 @@ class Registration(Result):
     surfaces: dict[str, Surface] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Series(Result):
     """Registrations that were found together, by the names of what was registered."""
 
     parts: dict[str, Registration]
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Training(Result):
     """The result of a training."""
 
