@@ -9,6 +9,8 @@ after the other.
     REGSUITE_ANTS_PYTHON     interpreter that has antspyx, where this one has not
     REGSUITE_DEMETER_PYTHON  interpreter that has demeter-metamorphosis, where this one has not
     REGSUITE_PYCPD_PYTHON    interpreter that has pycpd, where this one has not
+    REGSUITE_ENCODER         an encoder of the atlas that was trained before, for atlas-slice
+    REGSUITE_TRAIN_MINUTES   how long atlas-slice trains one in its full form, where none is given (45)
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from Benchmarks.rows import Row, failed, skipped
 from Benchmarks.workshop import CaseFailed, Missing, Workshop, threads
 
-BENCHES = {"metamorphosis": "metamorphosis", "mo-bcpd": "mo_bcpd"}
+BENCHES = {"metamorphosis": "metamorphosis", "mo-bcpd": "mo_bcpd", "atlas-slice": "atlas_slice"}
 """Modules of this package with ``groups(workshop, full)``, by the benchmark's name."""
 
 Group = tuple[str, str, Callable[[], Sequence[Row]]]
