@@ -1,4 +1,4 @@
-"""Real sections: four of a series that others anchored, and six neighbours whose order is known."""
+"""Real sections: four of a series that DeepSlice has anchored, and six neighbours whose order is known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from Benchmarks.slice_encoder import Encoder
 from Benchmarks.workshop import data_folder
 
 ANCHORED, NEIGHBOURS = "mouse_sections_deepslice", "mouse_sections_abba"
-_PEER = "DeepSlice's own prediction"
+_PEER = "another anchoring by DeepSlice"
 
 
 class Histology(Measured):

@@ -24,6 +24,7 @@ Values = dict[str, Any]
 Folders = dict[str, str]
 
 _ALIGNED, _PREDICTED = "GLTa.json", "MyResults.csv"
+"""Two anchorings by DeepSlice."""
 _APART = 12
 """Pixels between the points of a section that are compared."""
 _ALONG = 1
@@ -31,7 +32,7 @@ _ALONG = 1
 
 
 def anchored(folder: str, pictures: str, folders: Folders, encoder: str) -> list[Values]:
-    """Every section of the folder, its pixel size unknown, against the anchoring that others gave it.
+    """Every section of the folder, its pixel size unknown, against the anchoring that DeepSlice gave it.
 
     plate, wanted: counted from 1, where the middle of the tissue lies, as found and by the anchoring.
     """
