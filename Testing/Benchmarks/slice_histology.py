@@ -44,6 +44,8 @@ class Histology(Measured):
         theirs = fmean(each["predicted"]["middle_mm"] for each in found)
         text = "distance to the anchoring along the brain, middle of the tissue"
         rows.append(row(text, data, "mm", off, peer=_PEER, peer_value=theirs))
+        other = fmean(each["affine"]["other_mm"] for each in found)
+        rows.append(row("distance to the other anchoring in all, before the deformation", data, "mm", other))
         return [*rows, row("time of a run", data, "s", fmean(each["seconds"] for each in found))]
 
     def _table(self, found: list[Figures]) -> None:
@@ -52,10 +54,15 @@ class Histology(Measured):
         for each in found:
             for title, step in (("affine", "affine"), ("deformed", "deformed"), (_PEER, "predicted")):
                 own = [each["plate"], each["confidence"]] if step == "affine" else [None, None]
-                distances = [each[step][key] for key in ("middle_mm", "along_mm", "all_mm")]
+                distances = [each[step][key] for key in ("middle_mm", "along_mm", "all_mm", "other_mm")]
                 lines.append([each["name"], title, each["wanted"], *own, *distances])
         columns = ["section", "way", "plate of the anchoring", "plate found", "confidence"]
-        measures = ["middle along the brain, mm", "tissue along the brain, mm", "tissue in all, mm"]
+        measures = [
+            "middle along the brain, mm",
+            "tissue along the brain, mm",
+            "tissue in all, mm",
+            "to the other anchoring, mm",
+        ]
         self.workshop.tables["anchored sections"] = table([*columns, *measures], lines)
 
     def series(self) -> list[Row]:

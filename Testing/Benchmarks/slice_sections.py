@@ -61,11 +61,15 @@ def _judged(
         "predicted": Affine(_matrix(other, section.grid, brains.grid, ALLEN_VOXEL)),
     }
     there = true.points(points).numpy()
-    distances = {name: _distances(way.points(points).numpy(), there) for name, way in ways.items()}
+    moved = {name: way.points(points).numpy() for name, way in ways.items()}
+    distances = {
+        name: _distances(each, there) | {"other_mm": _distance(each, moved["predicted"])}
+        for name, each in moved.items()
+    }
     if pictures:
         drawings = {"found": _regions(result), "anchoring": warp_labels(brains.labels, true, section.grid)}
         outlined(section, drawings, str(Path(pictures) / f"{file.stem}.png"))
-    middles = [_plate(brains, each) for each in (ways["affine"].points(points).numpy(), there)]
+    middles = [_plate(brains, each) for each in (moved["affine"], there)]
     names = ("plate", "wanted")
     told = {"name": file.stem.rpartition("_")[2], "confidence": result.metrics["confidence"], "seconds": cost.seconds}
     return {**told, **dict(zip(names, middles, strict=True)), **distances}
@@ -97,8 +101,12 @@ def _distances(found: np.ndarray, there: np.ndarray) -> Values:
     return {
         "middle_mm": float(abs(off[:, _ALONG].mean())),
         "along_mm": float(np.abs(off[:, _ALONG]).mean()),
-        "all_mm": float(np.linalg.norm(off, axis=1).mean()),
+        "all_mm": _distance(found, there),
     }
+
+
+def _distance(found: np.ndarray, there: np.ndarray) -> float:
+    return float(np.linalg.norm(found - there, axis=1).mean())
 
 
 def _plate(brains: Brains, points: np.ndarray) -> float:
