@@ -21,8 +21,8 @@ _HANDICAP = 1.25
 _LOOKED_AT_AGAIN = 6
 _STARTS, _APART = 10, 2.5
 """Poses to start from, and how far apart in depth, pixels of the encoder's pictures."""
-_LIKELY = (0.02, 3.0)
-"""Size of a section's picture in parts of an atlas's, within which a pixel size is believed."""
+_LIKELY, _LARGEST = (0.02, 1.6), 12.0
+"""Size of a section's tissue, and largest size of its picture, in parts of an atlas's, for a pixel size to be believed."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,17 @@ class Identified:
         return torch.argsort(self.distances, stable=True)
 
 
-def pixel_is_known(section: Prepared, trained: TrainedEncoder) -> bool:
-    """Whether the section's own geometry can be one of this atlas's size."""
+def own_size(section: Prepared, trained: TrainedEncoder) -> float | None:
+    """1, the section's mm to a mm of the atlas, where its own geometry can be one of this atlas's size; else None."""
     share = max(section.picture.shape[2:]) * section.pixel / float(max(trained.anatomy.plates.extent[:2]))
     tissue = max(section.size()) / float(max(trained.anatomy.plates.extent[:2]))
-    return _LIKELY[0] < tissue < 1.6 and share < _LIKELY[1] * 4
+    return 1.0 if _LIKELY[0] < tissue < _LIKELY[1] and share < _LARGEST else None
 
 
-def identify(section: Prepared, trained: TrainedEncoder, pixel_known: bool, parallel: bool = False) -> Identified:
-    """Of a section, its pixel size known or not; parallel: not cut at an angle."""
-    views = _views(section, trained, pixel_known)
+def identify(section: Prepared, trained: TrainedEncoder, size: float | None, parallel: bool = False) -> Identified:
+    """size: the section's own mm to a mm of the atlas, where that is known; parallel: not cut at an angle."""
+    pixel_known = size is not None
+    views = _views(section, trained, size)
     nearest, said = _seen(section, trained, views, parallel)
     nearest = nearest * _handicaps(len(views))
     kept = nearest.argsort()[:_LOOKED_AT_AGAIN]
@@ -84,16 +85,16 @@ def identify(section: Prepared, trained: TrainedEncoder, pixel_known: bool, para
     return Identified(distances.cpu(), View(view, pixel_known), starts.cpu())
 
 
-def _views(section: Prepared, trained: TrainedEncoder, pixel_known: bool) -> Tensor:
+def _views(section: Prepared, trained: TrainedEncoder, size: float | None) -> Tensor:
     """(V, 4, 4): turned about the middle of the tissue, at one size or several."""
     largest = max(trained.anatomy.plates.extent[:2])
-    sizes = [1.0] if pixel_known else [max(section.size()) / (part * largest) for part in _SIZES]
+    sizes = [size] if size is not None else [max(section.size()) / (part * largest) for part in _SIZES]
     found = []
-    for size in sizes:
+    for each in sizes:
         for turn in range(TURNS):
             angle = 2 * math.pi * turn / TURNS
             placed = np.eye(4)
-            placed[:2, :2] = size * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+            placed[:2, :2] = each * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
             placed[:2, 3] = section.middle()
             found.append(placed)
     return torch.tensor(np.stack(found), dtype=torch.float32)

@@ -7,10 +7,11 @@ from dataclasses import replace
 import torch
 
 from regsuite.catalog.sections import AtlasSliceParameters
+from regsuite.io.sections import stored_pixel
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.given import started_view
-from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
+from regsuite.methods.sections.identify import Identified, View, identify, own_size
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, probability
@@ -46,9 +47,8 @@ class Run:
         """The result."""
         self.progress.step(0.1, "preparing the section")
         section = prepared(self.asked.section, self.parameters.channel)
-        known = self._pixel_known(section)
         self.progress.step(0.15, "looking for its plate")
-        identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
+        identified = identify(section, self.trained, self._size(section), self.parameters.cut == "parallel")
         self.progress.step(0.25, "slicing the atlas")
         found, identified = self._posed(section, identified)
         told = Told(self.asked, answer_of(self.trained, section, identified, found))
@@ -58,11 +58,10 @@ class Run:
         result.notes = self.notes + result.notes
         return result
 
-    # --- size ---
-
-    def _pixel_known(self, section: Prepared) -> bool:
-        """Says so where it is not. A pixel size that was given is that of the section as it was read."""
-        return self.parameters.pixel > 0 or pixel_is_known(section, self.trained)
+    def _size(self, section: Prepared) -> float | None:
+        """The section's own mm to a mm of the atlas, from the pixel size that was given, or from its own."""
+        given = self.parameters.pixel / 1000
+        return stored_pixel(self.asked.section.grid) / given if given else own_size(section, self.trained)
 
     # --- pose ---
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from regsuite.catalog.sections import AtlasSeriesParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
-from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
+from regsuite.methods.sections.identify import Identified, identify, own_size
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.run import answer_of
@@ -71,7 +71,7 @@ def _looked_at(
     seen = []
     for place, section in enumerate(sections):
         progress.step(0.2 * place / len(sections), f"looking at section {place + 1} of {len(sections)}")
-        seen.append(identify(section, trained, pixel_is_known(section, trained), parallel))
+        seen.append(identify(section, trained, own_size(section, trained), parallel))
     return seen
 
 

@@ -171,7 +171,7 @@ class _Trial:
             section = prepared(Image(picture[None, None].cpu(), grid))
         except InputError:
             return None
-        identified = identify(section, known, pixel_known=True)
+        identified = identify(section, known, 1.0)
         found = posed(section, identified.view, known.anatomy, identified.starts, True, True, self.progress).found
         return identified.distances, known.anatomy.plates.number(float(found.pose[0])), found.energy
 

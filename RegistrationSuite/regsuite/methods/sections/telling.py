@@ -13,6 +13,7 @@ from torch import Tensor
 from regsuite import evaluation
 from regsuite.catalog.sections import SectionParameters
 from regsuite.io.anchoring import anchoring_of
+from regsuite.io.sections import stored_pixel
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.methods.sections.fit import fitted
 from regsuite.methods.sections.identify import View
@@ -90,10 +91,8 @@ class Told:
 
     @property
     def pixel_um(self) -> float:
-        """Size of a pixel of the section as it was read, µm of the atlas."""
-        axis = self.asked.section.grid.shape.index(1)
-        spacing = [h for place, h in enumerate(self.asked.section.grid.spacing) if place != axis]
-        return 1000 * self.atlas_mm * spacing[1]
+        """Size of a pixel of the section as its file has it, µm of the atlas."""
+        return 1000 * self.atlas_mm * stored_pixel(self.asked.section.grid)
 
     def registration(self, context: Context) -> Registration:
         """With the plate fitted to the section."""
