@@ -22,7 +22,7 @@ _LOOKED_AT_AGAIN = 6
 _STARTS, _APART = 10, 2.5
 """Poses to start from, and how far apart in depth, pixels of the encoder's pictures."""
 _LIKELY, _LARGEST = (0.02, 1.6), 12.0
-"""Size of a section's tissue, and largest size of its picture, in parts of an atlas's, for a pixel size to be believed."""
+"""Size of a section's tissue, and largest of its picture, in parts of an atlas's, for a pixel size to be believed."""
 
 
 @dataclass(frozen=True)
