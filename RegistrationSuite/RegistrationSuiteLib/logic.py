@@ -28,7 +28,8 @@ class Request:
 
     inputs: MRML nodes by role, of surfaces and sections one or a list, of a checkpoint the path of its file;
     segments: by role, the ID of the one segment that counts in a segmentation (all of them where none is named);
-    parameters: values or texts by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file; the other nodes are made.
+    parameters: values or texts by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file;
+    the other nodes are made.
     """
 
     method: str
