@@ -27,8 +27,8 @@ _LIKELY = (0.02, 3.0)
 
 @dataclass(frozen=True)
 class View:
-    """placed: (4, 4) from a plane's (right, bottom, next) mm to the section's flat mm; turn: degrees the picture was
-    turned by; pixel_known: whether its size is the section's own."""
+    """placed: (4, 4) from a plane's (right, bottom, next) mm to the section's flat mm; pixel_known: whether
+    the picture's size is the section's own."""
 
     placed: Tensor
     pixel_known: bool
@@ -36,7 +36,7 @@ class View:
     @property
     def turn(self) -> float:
         """Degrees, -180 to 180, by which the picture has to be turned clockwise to stand as the plates do."""
-        return math.degrees(math.atan2(float(self.placed[1, 0]), float(self.placed[0, 0])))
+        return math.degrees(math.atan2(-float(self.placed[1, 0]), float(self.placed[0, 0])))
 
     @property
     def scale(self) -> float:

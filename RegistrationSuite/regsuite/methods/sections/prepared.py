@@ -68,23 +68,32 @@ class Prepared:
         return places.min(axis=0), places.max(axis=0)
 
 
-def prepared(section: Image, channel: int = 0) -> Prepared:
-    """Of a section (1, C, *shape) on a 3D grid of one slice; channel: from 1, 0 to choose.
+def prepared(section: Image, channel: int = 0, pixel: float = 0.0) -> Prepared:
+    """Of a section (1, C, *shape) on a 3D grid of one slice; channel: from 1, 0 to choose; pixel: mm that one of its
+    columns is wide whatever its grid says, 0 where that is right.
 
     InputError where there is no such channel, or nothing on the section.
     """
     values, affine = _upright(section)
-    pixel = float(np.linalg.norm(affine[:3, 0]))
-    values, affine, pixel = _coarser(_square(values, affine, pixel), affine, pixel)
+    own = float(np.linalg.norm(affine[:3, 0]))
+    values, affine, own = _coarser(_square(values, affine, own), affine, own)
     picture, taken, inverted = _grey(values, channel)
     tissue = _tissue(picture)
     to_flat = np.linalg.inv(affine)
-    to_flat[:2] *= pixel
+    to_flat[:2] *= own
     shift = np.eye(4)
-    shift[:2, 3] = -(np.array(picture.shape[:1:-1]) - 1) / 2 * pixel
+    shift[:2, 3] = -(np.array(picture.shape[:1:-1]) - 1) / 2 * own
     scale_up = np.linalg.norm(affine[:3, 2])
     to_flat[2] *= scale_up
-    return Prepared(picture, tissue, pixel, shift @ to_flat, inverted, taken)
+    larger = pixel / column_width(section.grid) if pixel else 1.0
+    to_flat = np.diag([larger, larger, larger, 1.0]) @ shift @ to_flat
+    return Prepared(picture, tissue, larger * own, to_flat, inverted, taken)
+
+
+def column_width(grid: Grid) -> float:
+    """mm, of a pixel of a section's grid of one slice."""
+    axis = grid.shape.index(1)
+    return [h for place, h in enumerate(grid.spacing) if place != axis][1]
 
 
 def _upright(section: Image) -> tuple[Tensor, np.ndarray]:
@@ -149,7 +158,7 @@ def _grey(values: Tensor, channel: int) -> tuple[Tensor, int, bool]:
     taken = channel or (0 if count == 1 or photograph else 1 + _richest(values))
     grey = values.mean(dim=0) if taken == 0 else values[taken - 1]
     low, high = (float(each) for each in torch.quantile(_some(grey), torch.tensor([_FAINT, _BRIGHT])))
-    if high <= low:
+    if not high > low:  # nor where a number is none
         raise InputError("The section shows nothing, it has one brightness throughout: choose another channel or file.")
     ground = _rim(grey)
     inverted = ground - low > high - ground

@@ -45,7 +45,7 @@ class Run:
     def registration(self) -> Registration:
         """The result."""
         self.progress.step(0.1, "preparing the section")
-        section = prepared(self.asked.section, self.parameters.channel)
+        section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
         known = self._pixel_known(section)
         self.progress.step(0.15, "looking for its plate")
         identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
@@ -102,7 +102,7 @@ class Run:
         turn = view.turn
         if abs(turn) > _TURNED:
             self.notes.append(
-                f"The section is turned by {turn:.0f}° against the plates: it was turned back. Where it is upside "
+                f"The section is turned by {abs(turn):.0f}° against the plates: it was turned back. Where it is upside "
                 "down, check that it does not lie on its other side."
             )
         if section.inverted:

@@ -18,7 +18,7 @@ from regsuite.methods.sections.fit import fitted
 from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.measure import region_table
 from regsuite.methods.sections.pose import Posed, angles_of, plane_of
-from regsuite.methods.sections.prepared import Prepared
+from regsuite.methods.sections.prepared import Prepared, column_width
 from regsuite.progress import Context
 from regsuite.registration import Curve, Registration, Table
 from regsuite.spatial import Grid, Image, LabelImage, PointSet
@@ -85,15 +85,14 @@ class Told:
     @property
     def atlas_mm(self) -> float:
         """mm of the atlas to a mm of the section's own geometry."""
-        linear = self.found.matrix[:3, :3] @ np.linalg.inv(self.section.to_flat)[:3, :2]
+        plane = np.linalg.inv(self.section.to_flat)[:3, :2]
+        linear = self.found.matrix[:3, :3] @ (plane / np.linalg.norm(plane, axis=0))
         return float(np.sqrt(np.linalg.norm(np.cross(linear[:, 0], linear[:, 1]))))
 
     @property
     def pixel_um(self) -> float:
         """Size of a pixel of the section as it was read, µm of the atlas."""
-        axis = self.asked.section.grid.shape.index(1)
-        spacing = [h for place, h in enumerate(self.asked.section.grid.spacing) if place != axis]
-        return 1000 * self.atlas_mm * spacing[1]
+        return 1000 * self.atlas_mm * column_width(self.asked.section.grid)
 
     def registration(self, context: Context) -> Registration:
         """With the plate fitted to the section."""
