@@ -84,9 +84,7 @@ class TestBroughtBack:
         assert np.mean(errors(case, truth, section, found.matrix)[left]) < 0.2
 
     @pytest.mark.parametrize("turn", [90, 180])
-    def test_a_view_that_turns_the_section_changes_nothing(
-        self, case: AtlasCase, anatomy: Anatomy, turn: int
-    ) -> None:
+    def test_a_view_that_turns_the_section_changes_nothing(self, case: AtlasCase, anatomy: Anatomy, turn: int) -> None:
         truth = TRUTHS[0]
         section = section_of(case, truth)
         height, width = (120, 160) if turn == 180 else (160, 120)

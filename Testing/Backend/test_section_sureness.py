@@ -91,5 +91,5 @@ class TestEvidence:
     def test_it_is_the_least_distance_the_belief_near_the_plate_and_the_energy(self) -> None:
         distances = torch.tensor([3.0, 0.0, 3.0, 3.0, 3.0, 1.0, 3.0])
         told = evidence(distances, 1.4, 0.25)
-        odds = np.exp(-distances.double().numpy() ** 2)
+        odds = np.exp(-(distances.double().numpy() ** 2))
         assert told == pytest.approx([0.0, odds[:4].sum() / odds.sum(), 0.25], abs=1e-6)

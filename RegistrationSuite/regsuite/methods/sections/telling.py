@@ -179,16 +179,17 @@ class Told:
         if self.answer.confidence is not None:
             result.metrics["confidence"] = self.answer.confidence
         result.metrics |= evaluation.inverse_consistency(result.transform, result.inverse, result.fixed_grid)
-        zero = [[float(value) for value in row] for row in plane_of(self.section, self.answer.view)]
+        to_flat = self.section.to_flat
+        whole = self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(to_flat)))
         result.record["chosen"] = {
             "axis": self.plates.axis,
             "spacing": self.plates.spacing,
             "plates": self.plates.count,
             "channel": self.section.channel,
             "pixel": self.pixel_um,
-            "pose": [float(value) for value in pose],
+            "pose": whole.tolist(),
             "pose_names": list(POSE),
-            "section_to_plane": zero,
+            "section_to_plane": to_flat.tolist(),
             "anchoring": self._anchoring(),
         }
 
