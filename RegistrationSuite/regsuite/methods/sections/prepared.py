@@ -186,6 +186,11 @@ def _richest(values: Tensor) -> int:
     return int(torch.argmax(smooth.flatten(1).std(dim=1) / grain.clamp(min=1e-9)))
 
 
+def tissue_on(picture: Tensor) -> Tensor:
+    """(H, W) bool, of any grey picture (1, 1, H, W). InputError where there is none."""
+    return _tissue(_grey(picture[0], 0)[0])
+
+
 def _tissue(picture: Tensor) -> Tensor:
     """(H, W) bool: what is brighter than the background, without specks and with its holes filled."""
     import SimpleITK as sitk
