@@ -48,7 +48,8 @@ class Run:
         section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
         known = self._pixel_known(section)
         self.progress.step(0.15, "looking for its plate")
-        identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
+        parallel = self.parameters.cut == "parallel"
+        identified = identify(section, self.trained, known, parallel, self.parameters.plate)
         self.progress.step(0.25, "slicing the atlas")
         found, identified = self._posed(section, identified)
         told = Told(self.asked, self._answer(section, identified, found))

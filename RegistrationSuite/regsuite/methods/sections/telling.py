@@ -164,14 +164,16 @@ class Told:
     # --- figures ---
 
     def _figures(self, result: Registration) -> None:
-        pose = self.found.found.pose
+        pose, to_flat = self.found.found.pose, self.section.to_flat
+        # Of the section as it lies, whatever view it was found in.
+        whole = self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(to_flat)))
         pitch, yaw = angles_of(pose)
         result.metrics |= {
             "plate": self.answer.plate + 1,
             "depth_mm": float(pose[0]),
             "pitch_deg": pitch,
             "yaw_deg": yaw,
-            "turned_deg": _wrapped(self.answer.view.turn + math.degrees(float(pose[3]))),
+            "turned_deg": math.degrees(float(whole[3])),
             "pixel_um": self.pixel_um,
         }
         if math.isfinite(self.found.found.energy):
@@ -179,8 +181,6 @@ class Told:
         if self.answer.confidence is not None:
             result.metrics["confidence"] = self.answer.confidence
         result.metrics |= evaluation.inverse_consistency(result.transform, result.inverse, result.fixed_grid)
-        to_flat = self.section.to_flat
-        whole = self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(to_flat)))
         result.record["chosen"] = {
             "axis": self.plates.axis,
             "spacing": self.plates.spacing,
@@ -207,7 +207,3 @@ class Told:
 def _thumbnail(grid: Grid) -> Grid:
     factor = max(1.0, max(grid.shape) / _THUMBNAIL)
     return grid.resampled([h if n == 1 else h * factor for n, h in zip(grid.shape, grid.spacing, strict=True)])
-
-
-def _wrapped(angle: float) -> float:
-    return (angle + 180) % 360 - 180
