@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
 
 import numpy as np
 import torch
@@ -32,12 +32,14 @@ def seen(pictures: Tensor) -> Tensor:
     return functional.normalize(small - small.mean(dim=1, keepdim=True), dim=1)
 
 
-def seeing(case: AtlasCase, sureness: float = 3.0) -> Seeing:
-    """sureness: the logarithm of the odds it gives every plate."""
+@cache
+def seeing() -> Seeing:
+    """Of that brain; it gives every plate odds of exp(3)."""
+    case = brain()
     anatomy = Anatomy.of(case.template, case.labels, case.plates)
     poses = gallery_poses(anatomy)
     weights = torch.zeros(10)
-    weights[0], weights[7:] = sureness, 1.0
+    weights[0], weights[7:] = 3.0, 1.0
     return Seeing(
         SliceEncoder(),
         anatomy,
@@ -49,6 +51,7 @@ def seeing(case: AtlasCase, sureness: float = 3.0) -> Seeing:
     )
 
 
+@cache
 def brain() -> AtlasCase:
     return atlas_case(spacing=0.25, plate_spacing=0.5)
 
@@ -58,5 +61,5 @@ def pose_of(**numbers: float) -> np.ndarray:
     return np.array([numbers.get(name, 0.0) for name in POSE])
 
 
-def nothing_learned() -> Any:
+def nothing_learned() -> Checkpoint:
     return Checkpoint({}, {"method": "atlas-encoder"})

@@ -25,8 +25,8 @@ def case() -> AtlasCase:
 
 
 @pytest.fixture(scope="module")
-def encoder(case: AtlasCase) -> TrainedEncoder:
-    return seeing(case)
+def encoder() -> TrainedEncoder:
+    return seeing()
 
 
 @pytest.fixture(scope="module")

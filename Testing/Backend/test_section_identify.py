@@ -28,8 +28,8 @@ def case() -> AtlasCase:
 
 
 @pytest.fixture(scope="module")
-def encoder(case: AtlasCase) -> TrainedEncoder:
-    return seeing(case)
+def encoder() -> TrainedEncoder:
+    return seeing()
 
 
 def section(case: AtlasCase, turns: int = 0, size: float = 1.0, plate: int = TRUE) -> Prepared:
