@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from regsuite import catalog
 from regsuite.errors import InputError
-from regsuite.methods.sections.prepared import Prepared, tissue_on
+from regsuite.methods.sections.prepared import Prepared, missing, tissue_on
 from regsuite.progress import Context
 from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image, LabelImage
@@ -25,10 +25,6 @@ _WORKED_ON = 220
 """Pixels of the section, on its longer side, that the deformation is found with."""
 _SLICES = 3
 """Of the field, so that what lies a little off the plane moves too."""
-_MARGIN = 0.08
-"""Of the plate's size: tissue of it that lies farther from the section's is missing there, and not just displaced."""
-_LEAST = 0.01
-"""Share of the plate's tissue that is missing where something is missing at all."""
 _EDGE = 2
 """Pixels of the section, along what is missing, that its blurred edge reaches."""
 
@@ -71,12 +67,9 @@ def _missing(section: Prepared, plate: Image) -> LabelImage | None:
     except InputError:
         return None
     tissue = Image(section.tissue.float()[None, None], section.grid).resampled(plate.grid).data[0, 0].numpy() > 0.5
-    rows, columns = np.nonzero(shown)
-    margin = _MARGIN * max(np.ptp(rows), np.ptp(columns))
-    core = shown & (ndimage.distance_transform_edt(~tissue) > margin)
-    if core.sum() < _LEAST * shown.sum():
+    gone = missing(tissue, shown)
+    if gone is None:
         return None
-    gone = ~tissue & (ndimage.distance_transform_edt(~core) <= margin + 2)
     mask = ndimage.binary_dilation(gone, iterations=_EDGE)
     return LabelImage.from_array(mask.astype(np.int32), plate.grid)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +25,10 @@ _SPECK = 0.03
 """Share of the largest piece of tissue below which another one is dirt."""
 _LEAST = 0.002
 """Share of the picture that has to be tissue."""
+_MARGIN = 0.08
+"""Of a plate's size: tissue of it that lies farther from the section's is missing there, and not just displaced."""
+_MISSED = 0.01
+"""Share of the plate's tissue that is missing where something is missing at all."""
 _VIEWS = {0: ((0, -1, 0), (0, 0, -1)), 1: ((-1, 0, 0), (0, 0, -1)), 2: ((-1, 0, 0), (0, -1, 0))}
 """By the world axis a slice stands across: the RAS directions of right and down, as Slicer's views have them."""
 
@@ -207,6 +210,19 @@ def _tissue(picture: Tensor) -> Tensor:
     return torch.from_numpy(ndimage.binary_fill_holes(kept))
 
 
+def missing(tissue: np.ndarray, plate: np.ndarray) -> np.ndarray | None:
+    """(H, W) bool: where a section lacks a part of its plate, up to the section's edge; None where it lacks nothing.
+
+    tissue, plate: (H, W) bool, where the section and the plate have tissue.
+    """
+    rows, columns = np.nonzero(plate)
+    margin = _MARGIN * max(np.ptp(rows), np.ptp(columns))
+    core = plate & (ndimage.distance_transform_edt(~tissue) > margin)
+    if core.sum() < max(1.0, _MISSED * plate.sum()):
+        return None
+    return ~tissue & (ndimage.distance_transform_edt(~core) <= margin + 2)
+
+
 def shown_at(section: Prepared, matrices: Tensor, points: Tensor) -> Tensor:
     """(B, 1, h, w): the section's picture at ``points`` (h, w, 3) mm that (B, 4, 4) matrices take into its plane."""
     height, width = section.picture.shape[2:]
@@ -214,8 +230,3 @@ def shown_at(section: Prepared, matrices: Tensor, points: Tensor) -> Tensor:
     affine[:2, 3] = -(width - 1) / 2 * section.pixel, -(height - 1) / 2 * section.pixel
     grid = Grid.from_affine((1, height, width), affine)
     return cut(section.picture[:, :, None], grid, matrices, points)
-
-
-def quarter_turns(count: int) -> Sequence[float]:
-    """``count`` angles (rad) around the circle, none first."""
-    return [2 * np.pi * n / count for n in range(count)]
