@@ -21,14 +21,14 @@ _HANDICAP = 1.25
 _LOOKED_AT_AGAIN = 6
 _STARTS, _APART = 10, 2.5
 """Poses to start from, and how far apart in depth, pixels of the encoder's pictures."""
-_LIKELY, _LARGEST = (0.02, 1.6), 12.0
-"""Size of a section's tissue, and largest of its picture, in parts of an atlas's, for a pixel size to be believed."""
+_LIKELY = (0.02, 3.0)
+"""Size of a section's picture in parts of an atlas's, within which a pixel size is believed."""
 
 
 @dataclass(frozen=True)
 class View:
-    """placed: (4, 4) from a plane's (right, bottom, next) mm to the section's flat mm; turn: degrees the picture was
-    turned by; pixel_known: whether its size is the section's own."""
+    """placed: (4, 4) from a plane's (right, bottom, next) mm to the section's flat mm; pixel_known: whether
+    the picture's size is the section's own."""
 
     placed: Tensor
     pixel_known: bool
@@ -36,7 +36,7 @@ class View:
     @property
     def turn(self) -> float:
         """Degrees, -180 to 180, by which the picture has to be turned clockwise to stand as the plates do."""
-        return math.degrees(math.atan2(float(self.placed[1, 0]), float(self.placed[0, 0])))
+        return math.degrees(math.atan2(-float(self.placed[1, 0]), float(self.placed[0, 0])))
 
     @property
     def scale(self) -> float:
@@ -59,23 +59,26 @@ class Identified:
         return torch.argsort(self.distances, stable=True)
 
 
-def own_size(section: Prepared, trained: TrainedEncoder) -> float | None:
-    """1, the section's mm to a mm of the atlas, where its own geometry can be one of this atlas's size; else None."""
+def pixel_is_known(section: Prepared, trained: TrainedEncoder) -> bool:
+    """Whether the user gave its size, or the section's own geometry can be one of this atlas's size."""
     share = max(section.picture.shape[2:]) * section.pixel / float(max(trained.anatomy.plates.extent[:2]))
     tissue = max(section.size()) / float(max(trained.anatomy.plates.extent[:2]))
-    return 1.0 if _LIKELY[0] < tissue < _LIKELY[1] and share < _LARGEST else None
+    return section.sized or (_LIKELY[0] < tissue < 1.6 and share < _LIKELY[1] * 4)
 
 
-def identify(section: Prepared, trained: TrainedEncoder, size: float | None, parallel: bool = False) -> Identified:
-    """size: the section's own mm to a mm of the atlas, where that is known; parallel: not cut at an angle."""
-    pixel_known = size is not None
-    views = _views(section, trained, size)
-    nearest, said = _seen(section, trained, views, parallel)
+def identify(
+    section: Prepared, trained: TrainedEncoder, pixel_known: bool, parallel: bool = False, plate: float = 0.0
+) -> Identified:
+    """Of a section, its pixel size known or not; parallel: not cut at an angle; plate: counted from 1, the one it is
+    said to be, so that only the view is looked for; 0 where none is."""
+    views = _views(section, trained, pixel_known)
+    known = _known(trained, parallel, plate)
+    nearest, said = _seen(section, trained, views, known)
     nearest = nearest * _handicaps(len(views))
     kept = nearest.argsort()[:_LOOKED_AT_AGAIN]
     again = views[kept] @ _corrections(said[kept], pixel_known)
     both = torch.cat([views[kept], again])
-    nearest, said = _seen(section, trained, both, parallel)
+    nearest, said = _seen(section, trained, both, known)
     nearest = nearest * _handicaps(len(views))[kept].repeat(2)
     best = int(nearest.argmin())
     view = both[best]
@@ -85,16 +88,16 @@ def identify(section: Prepared, trained: TrainedEncoder, size: float | None, par
     return Identified(distances.cpu(), View(view, pixel_known), starts.cpu())
 
 
-def _views(section: Prepared, trained: TrainedEncoder, size: float | None) -> Tensor:
+def _views(section: Prepared, trained: TrainedEncoder, pixel_known: bool) -> Tensor:
     """(V, 4, 4): turned about the middle of the tissue, at one size or several."""
     largest = max(trained.anatomy.plates.extent[:2])
-    sizes = [size] if size is not None else [max(section.size()) / (part * largest) for part in _SIZES]
+    sizes = [1.0] if pixel_known else [max(section.size()) / (part * largest) for part in _SIZES]
     found = []
-    for each in sizes:
+    for size in sizes:
         for turn in range(TURNS):
             angle = 2 * math.pi * turn / TURNS
             placed = np.eye(4)
-            placed[:2, :2] = each * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+            placed[:2, :2] = size * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
             placed[:2, 3] = section.middle()
             found.append(placed)
     return torch.tensor(np.stack(found), dtype=torch.float32)
@@ -112,10 +115,20 @@ def _looked(section: Prepared, trained: TrainedEncoder, views: Tensor) -> tuple[
     return trained.look(shown_at(section, views, trained.anatomy.points().cpu()).to(device))
 
 
-def _seen(section: Prepared, trained: TrainedEncoder, views: Tensor, parallel: bool) -> tuple[Tensor, Tensor]:
+def _known(trained: TrainedEncoder, parallel: bool, plate: float) -> Tensor:
+    """(K, 64): embeddings of what the section may be."""
+    plates = trained.anatomy.plates
+    if plate:
+        near = min(max(round(plate), 1), plates.count) - 1
+        away = (trained.gallery_poses[:, 0] - plates.depths()[near]).abs()
+        oblique = trained.gallery[away <= max(_APART * trained.anatomy.pixel / 2, float(away.min()) + 1e-6)]
+        return torch.cat([trained.plates[near : near + 1], oblique[: 0 if parallel else None]])
+    return trained.plates if parallel else torch.cat([trained.plates, trained.gallery])
+
+
+def _seen(section: Prepared, trained: TrainedEncoder, views: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """(V,) how near each view comes to what is known, and (V, 7) what is said of their poses."""
     embeddings, said = _looked(section, trained, views)
-    known = trained.plates if parallel else torch.cat([trained.plates, trained.gallery])
     return torch.cdist(embeddings, known).amin(dim=1).cpu(), said.cpu()
 
 

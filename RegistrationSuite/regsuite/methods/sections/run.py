@@ -7,11 +7,10 @@ from dataclasses import replace
 import torch
 
 from regsuite.catalog.sections import AtlasSliceParameters
-from regsuite.io.sections import stored_pixel
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.given import started_view
-from regsuite.methods.sections.identify import Identified, View, identify, own_size
+from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, probability
@@ -46,9 +45,11 @@ class Run:
     def registration(self) -> Registration:
         """The result."""
         self.progress.step(0.1, "preparing the section")
-        section = prepared(self.asked.section, self.parameters.channel)
+        section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
+        known = pixel_is_known(section, self.trained)
         self.progress.step(0.15, "looking for its plate")
-        identified = identify(section, self.trained, self._size(section), self.parameters.cut == "parallel")
+        parallel = self.parameters.cut == "parallel"
+        identified = identify(section, self.trained, known, parallel, self.parameters.plate)
         self.progress.step(0.25, "slicing the atlas")
         found, identified = self._posed(section, identified)
         told = Told(self.asked, answer_of(self.trained, section, identified, found))
@@ -57,11 +58,6 @@ class Run:
         result = told.registration(replace(self.context, progress=Part(self.progress, 0.4, 0.9)))
         result.notes = self.notes + result.notes
         return result
-
-    def _size(self, section: Prepared) -> float | None:
-        """The section's own mm to a mm of the atlas, from the pixel size that was given, or from its own."""
-        given = self.parameters.pixel / 1000
-        return stored_pixel(self.asked.section.grid) / given if given else own_size(section, self.trained)
 
     # --- pose ---
 
@@ -91,7 +87,7 @@ class Run:
         turn = view.turn
         if abs(turn) > _TURNED:
             self.notes.append(
-                f"The section is turned by {turn:.0f}° against the plates: it was turned back. Where it is upside "
+                f"The section is turned by {abs(turn):.0f}° against the plates: it was turned back. Where it is upside "
                 "down, check that it does not lie on its other side."
             )
         if section.inverted:

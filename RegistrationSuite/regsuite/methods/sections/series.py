@@ -12,7 +12,7 @@ from torch import Tensor
 from regsuite.catalog.sections import AtlasSeriesParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
-from regsuite.methods.sections.identify import Identified, identify, own_size
+from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.run import answer_of
@@ -71,7 +71,7 @@ def _looked_at(
     seen = []
     for place, section in enumerate(sections):
         progress.step(0.2 * place / len(sections), f"looking at section {place + 1} of {len(sections)}")
-        seen.append(identify(section, trained, own_size(section, trained), parallel))
+        seen.append(identify(section, trained, pixel_is_known(section, trained), parallel))
     return seen
 
 
@@ -137,7 +137,7 @@ def series_of(inputs: Inputs, parameters: AtlasSeriesParameters, context: Contex
     assert isinstance(checkpoint, Checkpoint)
     assert labels is None or isinstance(labels, LabelImage)
     trained, notes = encoder_of(checkpoint, template, labels, context.device)
-    ready = [prepared(part, parameters.channel) for part in sections.parts]
+    ready = [prepared(part, parameters.channel, parameters.pixel / 1000) for part in sections.parts]
     part = Part(context.progress, 0.0, 0.6)
     parallel = parameters.cut == "parallel"
     if parameters.order == "unknown":

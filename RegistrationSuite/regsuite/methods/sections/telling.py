@@ -86,7 +86,8 @@ class Told:
     @property
     def atlas_mm(self) -> float:
         """mm of the atlas to a mm of the section's own geometry."""
-        linear = self.found.matrix[:3, :3] @ np.linalg.inv(self.section.to_flat)[:3, :2]
+        plane = np.linalg.inv(self.section.to_flat)[:3, :2]
+        linear = self.found.matrix[:3, :3] @ (plane / np.linalg.norm(plane, axis=0))
         return float(np.sqrt(np.linalg.norm(np.cross(linear[:, 0], linear[:, 1]))))
 
     @property
@@ -164,14 +165,16 @@ class Told:
     # --- figures ---
 
     def _figures(self, result: Registration) -> None:
-        pose = self.found.found.pose
+        pose, to_flat = self.found.found.pose, self.section.to_flat
+        # Of the section as it lies, whatever view it was found in.
+        whole = self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(to_flat)))
         pitch, yaw = angles_of(pose)
         result.metrics |= {
             "plate": self.answer.plate + 1,
             "depth_mm": float(pose[0]),
             "pitch_deg": pitch,
             "yaw_deg": yaw,
-            "turned_deg": _wrapped(self.answer.view.turn - math.degrees(float(pose[3]))),
+            "turned_deg": math.degrees(float(whole[3])),
             "pixel_um": self.pixel_um,
         }
         if math.isfinite(self.found.found.energy):
@@ -180,16 +183,15 @@ class Told:
             result.metrics["confidence"] = self.answer.confidence
         errors = evaluation.inverse_consistency(result.transform, result.inverse, result.fixed_grid)
         result.metrics |= {name: value * self.atlas_mm for name, value in errors.items()}
-        zero = [[float(value) for value in row] for row in plane_of(self.section, self.answer.view)]
         result.record["chosen"] = {
             "axis": self.plates.axis,
             "spacing": self.plates.spacing,
             "plates": self.plates.count,
             "channel": self.section.channel,
             "pixel": self.pixel_um,
-            "pose": [float(value) for value in pose],
+            "pose": whole.tolist(),
             "pose_names": list(POSE),
-            "section_to_plane": zero,
+            "section_to_plane": to_flat.tolist(),
             "anchoring": self._anchoring(),
         }
 
@@ -207,7 +209,3 @@ class Told:
 def _thumbnail(grid: Grid) -> Grid:
     factor = max(1.0, max(grid.shape) / _THUMBNAIL)
     return grid.resampled([h if n == 1 else h * factor for n, h in zip(grid.shape, grid.spacing, strict=True)])
-
-
-def _wrapped(angle: float) -> float:
-    return (angle + 180) % 360 - 180
