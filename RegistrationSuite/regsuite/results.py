@@ -18,6 +18,7 @@ from regsuite import io
 from regsuite.errors import InputError, JobFailed
 from regsuite.learning.checkpoint import ENDING, write_checkpoint
 from regsuite.registration import Curve, Registration, Result, Table, Training
+from regsuite.section_files import write_section_files
 
 if TYPE_CHECKING:
     from regsuite.pictures import Picture
@@ -66,8 +67,8 @@ def write_registration(registration: Registration, folder: Path, inputs: Mapping
 
     transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, surfaces as .vtp,
     sequences as folders of frames, curves and tables as .csv, report.json with record, metrics, notes and tables, and,
-    where matplotlib is installed, report.html with pictures of the result and of the ``inputs`` (by role). InputError
-    where a file cannot be written.
+    where matplotlib is installed, report.html with pictures of the result and of the ``inputs`` (by role); of a section
+    found in an atlas what :mod:`regsuite.section_files` adds. InputError where a file cannot be written.
     """
     files: dict[str, str] = {}
 
@@ -102,7 +103,8 @@ def write_documents(
 
     pictures: further ones for report.html.
     """
-    found = {**files, **_write_tables(registration, folder), **_write_page(registration, folder, inputs, pictures)}
+    found = {**files, **_write_tables(registration, folder), **write_section_files(registration, folder, inputs)}
+    found |= _write_page(registration, folder, inputs, pictures)
     write_report(registration, folder, found)
     return found
 
