@@ -11,7 +11,9 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import slicer
@@ -25,18 +27,29 @@ PACKAGES = {"numpy": "numpy", "scipy": "scipy", "SimpleITK": "SimpleITK"}
 MONAI is not among them: only surface distances need it, which no registration measures, and they ask for it themselves.
 """
 
+NONE: Mapping[str, str] = MappingProxyType({})
+FOR_SECTIONS = {
+    "tifffile": "tifffile>=2024.1",
+    "imagecodecs": "imagecodecs>=2024.6",
+    "safetensors": "safetensors>=0.5",
+    "monai": "monai>=1.5",
+    "kornia": "kornia>=0.8",
+}
+"""What reading sections, checkpoints and encoders need beside that."""
+
 
 def in_slicer() -> bool:
     """Whether this is Slicer Desktop, which has its own Python and installer."""
     return hasattr(getattr(slicer, "app", None), "slicerHome")
 
 
-def ensure(requester: str) -> None:
+def ensure(requester: str, further: Mapping[str, str] = NONE) -> None:
     """Makes sure that registrations can run; InputError says in one sentence what is missing and what to do.
 
-    requester: the module's title, shown where Slicer asks the user.
+    requester: the module's title, shown where Slicer asks the user; further: what it needs beside the suite's packages.
     """
-    packages = [requirement for name, requirement in PACKAGES.items() if not is_installed(name)]
+    wanted = {**PACKAGES, **further}
+    packages = [requirement for name, requirement in wanted.items() if not is_installed(name)]
     if not in_slicer():
         missing = packages + ["torch"] * (not is_installed("torch"))
         if missing:
@@ -48,9 +61,9 @@ def ensure(requester: str) -> None:
         _install(packages, requester)
 
 
-def complete() -> bool:
+def complete(further: Mapping[str, str] = NONE) -> bool:
     """Whether nothing is missing; asks and installs nothing."""
-    return all(is_installed(name) for name in ("torch", *PACKAGES))
+    return all(is_installed(name) for name in ("torch", *PACKAGES, *further))
 
 
 def is_installed(name: str) -> bool:

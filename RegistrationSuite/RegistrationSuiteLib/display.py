@@ -14,7 +14,7 @@ import slicer.util
 import vtk
 
 from RegistrationSuiteLib import colours
-from RegistrationSuiteLib.scene.geometry import grid_of
+from RegistrationSuiteLib.scene.geometry import Plane, grid_of
 from RegistrationSuiteLib.scene.transforms import moved_from_parent
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ LINE_PIXELS = 2
 FAINTEST_SURFACE = 0.2
 TARGET_OPACITY = 0.3
 DOT_PIXELS = 4
+PARALLEL = 1e-6
+"""How much less than 1 the cosine of an angle is that counts as none."""
 
 
 def show_overlay(fixed: Any, warped: Any, opacity: float = 0.5) -> None:
@@ -66,12 +68,29 @@ def _layers(logic: Any, background: Any, foreground: Any, opacity: float) -> Non
 
 
 def _face_slice(fixed: Any) -> None:
-    """Turn the first slice view to the plane of an image that is a single slice."""
+    """Turn the first slice view to the plane of an image that is a single slice, unless it shows that already."""
     logic = next(_slice_logics(), None)
-    if logic is not None and fixed.IsA("vtkMRMLVolumeNode") and 1 in grid_of(fixed).shape:
-        logic.GetSliceNode().RotateToVolumePlane(fixed)
-        logic.FitSliceToBackground()
-        logic.SnapSliceOffsetToIJK()
+    if logic is None or not fixed.IsA("vtkMRMLVolumeNode") or 1 not in grid_of(fixed).shape:
+        return
+    if _shows_plane(logic.GetSliceNode(), Plane.of(grid_of(fixed))):
+        return
+    composite = logic.GetSliceCompositeNode()
+    above = composite.GetForegroundVolumeID(), composite.GetLabelVolumeID()
+    # What lies over the image may be larger, and the view would be fitted to both.
+    composite.SetForegroundVolumeID(None)
+    composite.SetLabelVolumeID(None)
+    logic.GetSliceNode().RotateToVolumePlane(fixed)
+    logic.FitSliceToBackground()
+    logic.SnapSliceOffsetToIJK()
+    composite.SetForegroundVolumeID(above[0])
+    composite.SetLabelVolumeID(above[1])
+
+
+def _shows_plane(slice_node: Any, plane: Plane) -> bool:
+    """Whether a slice view lies in a plane, to a tenth of its thickness."""
+    place = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())
+    parallel = abs(float(place[:3, 2] @ plane.normal)) > 1 - PARALLEL
+    return parallel and abs(float(place[:3, 3] @ plane.normal) - plane.offset) < plane.thickness / 10
 
 
 # --- the warped grid ---

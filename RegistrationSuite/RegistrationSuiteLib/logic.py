@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,9 @@ from regsuite.errors import InputError
 from regsuite.progress import Progress
 
 if TYPE_CHECKING:
-    from regsuite.catalog import Input
+    from regsuite.catalog import Input, Output
     from regsuite.jobs import Job
-    from regsuite.registration import Registration
+    from regsuite.registration import Result
 
 Side = Literal["fixed", "moving"]
 SIDES: tuple[Side, Side] = ("fixed", "moving")
@@ -23,11 +24,11 @@ SIDES: tuple[Side, Side] = ("fixed", "moving")
 
 @dataclass(frozen=True)
 class Request:
-    """One registration as a user asks for it.
+    """One registration, or training, as a user asks for it.
 
-    inputs: MRML nodes by role, of surfaces one or a list; segments: by role, the ID of the one segment that counts in a
-    segmentation (all of them where none is named); parameters: values or texts by name; outputs: by name, nodes to be
-    filled; the rest are made.
+    inputs: MRML nodes by role, of surfaces one or a list, of a checkpoint the path of its file; segments: by role, the
+    ID of the one segment that counts in a segmentation (all of them where none is named); parameters: values or texts
+    by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file; the other nodes are made.
     """
 
     method: str
@@ -47,13 +48,17 @@ class Request:
                 raise InputError(f"{method.title} takes no input '{role}': its inputs are {', '.join(declared)}.")
         for role, item in declared.items():
             if item.required and self.inputs.get(role) is None:
-                raise InputError(f"{method.title} needs the input '{item.title}': choose a node for it.")
+                what = "file" if item.kind == "checkpoint" else "node"
+                raise InputError(f"{method.title} needs the input '{item.title}': choose a {what} for it.")
             _check_kind(item, self.inputs.get(role), tuple(declared))
         for side in SIDES:
-            if self.anchor(side) is None:
-                titles = [item.title.lower() for item in method.inputs if item.role.startswith(side)]
+            titles = [item.title.lower() for item in method.inputs if item.role.startswith(side)]
+            if titles and self.anchor(side) is None:
                 raise InputError(f"{method.title} has nothing on the {side} side: choose one of {', '.join(titles)}.")
         method.check_values(self.parameters)
+        for output in method.outputs:
+            if output.kind == "checkpoint":
+                _check_target(output, self.outputs.get(output.name))
 
     def job(self) -> Job:
         """The job with the nodes' contents as they are now. InputError where a node cannot be used."""
@@ -84,7 +89,11 @@ class Request:
         """The content of one input node; fixed labels get the values of the moving labels of the same name."""
         from RegistrationSuiteLib import scene
 
-        node, fixed = self.inputs[item.role], self.anchor("fixed")
+        node, fixed = self.inputs[item.role], self._flat_reference()
+        if item.kind == "checkpoint":
+            return os.fspath(node)
+        if item.kind == "section":
+            return scene.section_from_node(node)
         if item.kind == "surfaces":
             return scene.surfaces_from_nodes(self._nodes(item.role), fixed)
         if item.kind == "image":
@@ -96,12 +105,30 @@ class Request:
         like = converted.get("moving_labels") if item.role == "fixed_labels" else None
         return scene.labels_from_node(node, reference, fixed, segments, like)
 
-    def add(self, registration: Registration) -> dict[str, Any]:
-        """The result as nodes of the scene, by output name. InputError where a node it needs is gone."""
+    def _flat_reference(self) -> Any:
+        """The node in whose plane 2D things lie; None where a section is registered in space."""
+        declared = {item.role: item.kind for item in catalog.method(self.method).inputs}
+        return None if declared.get("fixed") == "section" else self.anchor("fixed")
+
+    def add(self, result: Result) -> dict[str, Any]:
+        """The result as nodes of the scene, by output name, and a checkpoint as its file.
+
+        InputError where a node it needs is gone, or the file cannot be written.
+        """
+        from regsuite.registration import Registration, Training
+
         from RegistrationSuiteLib import results
 
-        titles = {item.role: item.title.lower() for item in catalog.method(self.method).inputs}
+        self._check_presence()
         fixed, moving = (self.anchor(side) for side in SIDES)
+        if isinstance(result, Training):
+            return results.add_training(result, moving, os.fspath(self.outputs["checkpoint"]))
+        assert isinstance(result, Registration)
+        return results.add_registration(result, fixed, moving, self.outputs, self.inputs.get("moving_labels"))
+
+    def _check_presence(self) -> None:
+        """InputError where a node that says where a side lies was removed."""
+        titles = {item.role: item.title.lower() for item in catalog.method(self.method).inputs}
         for side in SIDES:
             role = self._anchor_role(side)
             if not all(slicer.mrmlScene.IsNodePresent(node) for node in self._nodes(role)):
@@ -110,11 +137,13 @@ class Request:
                     f"The {titles[role]} {was} removed from the scene while the registration ran: load {it} and run "
                     "again."
                 )
-        return results.add_registration(registration, fixed, moving, self.outputs, self.inputs.get("moving_labels"))
 
 
 def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
-    """InputError where several nodes were given for what is one, or surfaces for labels."""
+    """InputError where several nodes were given for what is one, surfaces for labels, or a checkpoint that is none."""
+    if item.kind == "checkpoint":
+        _check_file(item, given)
+        return
     if item.kind != "surfaces" and isinstance(given, (list, tuple)):
         raise InputError(f"The input '{item.title}' takes one node, and a list was given: give one of its nodes.")
     if item.kind not in ("labels", "mask") or given is None:
@@ -126,6 +155,32 @@ def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
             f"'{given.GetName()}' is no segmentation, and the input '{item.title}' takes one: choose a segmentation or "
             f"a label volume{other}."
         )
+
+
+def _check_file(item: Input, given: Any) -> None:
+    """InputError unless the path of a file that is there was given, or nothing."""
+    if given is None:
+        return
+    if not isinstance(given, (str, os.PathLike)):
+        raise InputError(f"The input '{item.title}' is a file: give its path.")
+    if not os.path.isfile(given):
+        raise InputError(f"The {item.title.lower()} file '{os.fspath(given)}' is not there: check its path.")
+
+
+def _check_target(output: Output, given: Any) -> None:
+    """InputError unless a file can be written there, with no look into one that is there already."""
+    from regsuite.io.files import ending
+    from regsuite.learning.checkpoint import ENDING
+
+    if not given:
+        raise InputError(f"There is no file for the output '{output.title}': name one to be written, {ENDING}.")
+    path = os.path.abspath(os.fspath(given))
+    ending(path, (ENDING,), "a checkpoint")
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise InputError(f"The folder '{folder}' does not exist: make it first, or choose another.")
+    if os.path.isdir(path) or not os.access(folder, os.W_OK):
+        raise InputError(f"'{path}' cannot be written: choose another folder.")
 
 
 def found_node(given: Any, use: str) -> Any:
@@ -184,12 +239,13 @@ class MethodLogic:
         progress: Progress | None = None,
         **options: Any,
     ) -> dict[str, Any]:
-        """Register ``moving`` to ``fixed`` here and now; returns the new nodes by output name.
+        """Register ``moving`` to ``fixed``, or learn of it, here and now; returns the new nodes by output name.
 
         fixed, moving: scalar volume nodes, which some methods can do without; mask: a segmentation or label volume
         node, where the method takes one.
         options: the method's other inputs by role, such as ``moving_labels``, and its parameters by name.
-        Every node may be given by its name or ID; surfaces are one node or a list.
+        Every node may be given by its name or ID; surfaces are one node or a list; a checkpoint is the path of a file,
+        among the outputs too.
         method: the first of this logic's without a name; preset: parameters start from its values.
         segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
         progress: is told of the run; without one, what the run logs is written to the console. What a user should know
@@ -205,19 +261,27 @@ class MethodLogic:
         values = dict(catalog.method(name).preset(preset).values) if preset else {}
         request = Request(
             method=name,
-            inputs=_found_nodes(given, "input"),
+            inputs=self._found(given, "input"),
             segments=segments or {},
             parameters=values | parameters,
             seed=seed,
             device=device,
-            outputs=_found_nodes(outputs or {}, "output"),
+            outputs=self._found(outputs or {}, "output"),
         )
         progress = progress or ConsoleLog()
-        registration = jobs.run(request.job(), progress)
-        nodes = request.add(registration)
-        for note in registration.notes:
+        result = jobs.execute(request.job(), progress)
+        nodes = request.add(result)
+        for note in result.notes:
             progress.log(note)
         return nodes
+
+    def _found(self, given: Mapping[str, Any], use: str) -> dict[str, Any]:
+        """The nodes that were given, and paths as they are."""
+        methods = [catalog.method(name) for name in self.method_names]
+        files = {item.role for method in methods for item in method.inputs if item.kind == "checkpoint"}
+        files |= {item.name for method in methods for item in method.outputs if item.kind == "checkpoint"}
+        nodes = {name: node for name, node in given.items() if node is not None}
+        return {name: node if name in files else _found(node, f"{use} '{name}'") for name, node in nodes.items()}
 
     def _roles(self) -> set[str]:
         """Of every input of this logic's methods."""
@@ -228,10 +292,6 @@ class MethodLogic:
         if name not in self.method_names:
             raise InputError(f"There is no method '{name}' here: choose one of {', '.join(self.method_names)}.")
         return name
-
-
-def _found_nodes(given: Mapping[str, Any], use: str) -> dict[str, Any]:
-    return {name: _found(node, f"{use} '{name}'") for name, node in given.items() if node is not None}
 
 
 def _found(given: Any, use: str) -> Any:

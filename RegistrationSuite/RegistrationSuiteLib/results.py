@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
 import slicer.util
-import vtk
 from regsuite import catalog
 from regsuite.errors import InputError
 
-from RegistrationSuiteLib import colours, scene
+from RegistrationSuiteLib import colours, records, scene, tables
 from RegistrationSuiteLib.scene.geometry import grid_of, plane_of
 from RegistrationSuiteLib.scene.labels import (
     Segment,
@@ -25,11 +22,11 @@ from RegistrationSuiteLib.scene.labels import (
     segmentation_from_segments,
     segments_on_grid,
 )
-from RegistrationSuiteLib.scene.nodes import all_nodes
+from RegistrationSuiteLib.scene.nodes import into_folder, remove_nodes, undone_on_error
 from RegistrationSuiteLib.scene.volumes import new_node
 
 if TYPE_CHECKING:
-    from regsuite.registration import Curve, Registration, Table
+    from regsuite.registration import Registration, Training
     from regsuite.spatial import Image, LabelImage
 
     from RegistrationSuiteLib.scene import Plane
@@ -43,12 +40,11 @@ TITLES = {
     "intensity_added": "intensity added",
     "metrics": "metrics",
 }
-LINE_COLOURS = ((0.12, 0.29, 0.49), (0.85, 0.37, 0.05), (0.2, 0.55, 0.25), (0.55, 0.25, 0.6), (0.4, 0.4, 0.4))
+SECTION_TITLES = {"warped": "plate", "warped_labels": "regions", "regions": "region table"}
+"""Of what lies on a section, instead."""
 FRAMES_PER_SECOND = 5
-ATTRIBUTES = "RegistrationSuite."
-"""How the names of the attributes begin that result nodes carry."""
-RECORD, NOTES = ATTRIBUTES + "record", ATTRIBUTES + "notes"
-"""Attributes of the transforms: how the result was made, and what to know of it, as JSON."""
+CANDIDATES = "candidates"
+"""The sequence whose frames are no time but a choice, the best first."""
 
 
 def add_registration(
@@ -72,58 +68,45 @@ def add_registration(
     """
     chosen = {name: node for name, node in (outputs or {}).items() if node is not None}
     _check_outputs(chosen, (fixed, moving, moving_labels))
-    with _all_or_nothing():
+    with undone_on_error():
         writer = _Writer(registration, fixed, moving, moving_labels, chosen)
         made = writer.nodes()
         _check_kinds(made, chosen)
         for name, node in chosen.items():
             made[name] = _delivered(made[name], node)
         made |= writer.players(made)
-        _into_folder(made, f"{moving.GetName()} registered to {fixed.GetName()}")
+        into_folder(made.values(), f"{moving.GetName()} registered to {fixed.GetName()}")
     return made
 
 
-def notes_of(nodes: Mapping[str, Any]) -> list[str]:
-    """What to know of the result these nodes by output name came from."""
-    text = nodes["transform"].GetAttribute(NOTES) if "transform" in nodes else None
-    return json.loads(text) if text else []
+def add_training(training: Training, moving: Any, path: str) -> dict[str, Any]:
+    """Write what was learned to a file, and add its curves, tables and figures to the scene; the nodes by output name.
 
+    moving: the node that was learned of. If anything fails the scene is as it was, and so is a file that was there
+    before. InputError where the file cannot be written.
+    """
+    from regsuite.learning.checkpoint import write_checkpoint
 
-def metrics_of(nodes: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of the result these nodes by output name came from."""
-    if "metrics" not in nodes:
-        return {}
-    table = nodes["metrics"].GetTable()
-    rows = range(table.GetNumberOfRows())
-    return {table.GetValue(row, 0).ToString(): table.GetValue(row, 1).ToDouble() for row in rows}
+    def name_of(output: str) -> str:
+        return f"{moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
+
+    with undone_on_error():
+        made = tables.add_tables(training, name_of)
+        records.keep(training, made["metrics"])
+        made |= tables.add_charts(training, made, name_of)
+        into_folder(made.values(), f"What was learned of {moving.GetName()}")
+        write_checkpoint(path, training.checkpoint)
+    return made
 
 
 def remove(nodes: Sequence[Any]) -> None:
     """Take result nodes out of the scene again, with the folder they leave empty."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
-    _remove_nodes(nodes)
+    remove_nodes(nodes)
     for folder in folders:
         if folder not in (0, hierarchy.GetSceneItemID()) and not hierarchy.GetNumberOfItemChildren(folder):
             hierarchy.RemoveItem(folder)
-
-
-def _remove_nodes(nodes: Sequence[Any]) -> None:
-    """Browsers first: one that is still there makes its frame's volume anew. A node may take others along."""
-    for node in sorted(nodes, key=lambda node: not node.IsA("vtkMRMLSequenceBrowserNode")):
-        if slicer.mrmlScene.IsNodePresent(node):
-            slicer.mrmlScene.RemoveNode(node)
-
-
-@contextmanager
-def _all_or_nothing() -> Iterator[None]:
-    """Whatever was added to the scene inside is removed when an exception leaves the block."""
-    before = {node.GetID() for node in all_nodes()}
-    try:
-        yield
-    except BaseException:
-        _remove_nodes([node for node in all_nodes() if node.GetID() not in before])
-        raise
 
 
 def _check_outputs(chosen: Mapping[str, Any], inputs: Sequence[Any]) -> None:
@@ -152,7 +135,7 @@ def _delivered(made: Any, chosen: Any) -> Any:
     if made.IsA("vtkMRMLTransformableNode"):
         chosen.SetAndObserveTransformNodeID(None)
     for key in made.GetAttributeNames():
-        if key.startswith(ATTRIBUTES):
+        if key.startswith(records.ATTRIBUTES):
             chosen.SetAttribute(key, made.GetAttribute(key))
     if made.IsA("vtkMRMLVolumeNode"):
         _copy_look(made, chosen)
@@ -181,17 +164,6 @@ def _discard(node: Any) -> None:
         slicer.mrmlScene.RemoveNode(each)
 
 
-def _into_folder(nodes: Mapping[str, Any], name: str) -> None:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), hierarchy.GenerateUniqueItemName(name))
-    for node in nodes.values():
-        item = hierarchy.GetItemByDataNode(node)
-        if item:
-            hierarchy.SetItemParent(item, folder)
-        else:
-            hierarchy.CreateItem(folder, node)
-
-
 @dataclass
 class _Writer:
     """Makes the nodes of one registration."""
@@ -204,7 +176,8 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.declared = catalog.outputs_of(self.registration.record)
-        self.plane = plane_of(self.fixed)
+        # A slice that was registered in space, such as a section to an atlas, stays there.
+        self.plane = plane_of(self.fixed) if self.registration.fixed_grid.dim == 2 else None
         self.moving_plane = self._plane_of_moving() if self.plane else None
 
     def _plane_of_moving(self) -> Plane | None:
@@ -227,19 +200,12 @@ class _Writer:
             made[name] = scene.model_from_surface(surface, self._name(name), self._plane_of(name))
         for name, frames in registration.sequences.items():
             made[name] = self._sequence(name, frames)
-        for name, curve in registration.curves.items():
-            made[name] = _table_node(self._name(name), {_x_title(curve): curve.x, **curve.values})
-        for name, table in registration.tables.items():
-            made[name] = self._table(name, table)
-        made["metrics"] = self._metrics()
-        return made
+        return made | tables.add_tables(registration, self._name)
 
     def players(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """What plays or plots the nodes: a browser for each sequence, a chart for each curve."""
         players = {f"{name}_browser": self._browser(name, made[name]) for name in self.registration.sequences}
-        for name, curve in self.registration.curves.items():
-            players[f"{name}_chart"] = self._chart(name, curve, made[name])
-        return players
+        return players | tables.add_charts(self.registration, made, self._name)
 
     def _on_moving(self, output: str) -> bool:
         return output in self.declared and self.declared[output].frame == "moving"
@@ -249,7 +215,14 @@ class _Writer:
         return self.moving_plane if self._on_moving(output) else self.plane
 
     def _name(self, output: str) -> str:
-        return f"{self.moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
+        title = TITLES.get(output, output.replace("_", " "))
+        if self._is_section():
+            return f"{self.fixed.GetName()} {SECTION_TITLES.get(output, title)}"
+        return f"{self.moving.GetName()} {title}"
+
+    def _is_section(self) -> bool:
+        grid = self.registration.fixed_grid
+        return grid.dim == 3 and 1 in grid.shape
 
     def _transform(self, which: str) -> Any:
         back = which == "inverse"
@@ -257,8 +230,7 @@ class _Writer:
         start, end = (self.moving_plane, self.plane) if back else (self.plane, self.moving_plane)
         shift = end.offset - start.offset if start and end else 0.0
         node = scene.transform_node(transform, self._name(which), start, shift)
-        node.SetAttribute(RECORD, json.dumps(self.registration.record, default=str))
-        node.SetAttribute(NOTES, json.dumps(self.registration.notes))
+        records.keep(self.registration, node)
         return node
 
     def _image(self, name: str, image: Image) -> Any:
@@ -325,8 +297,7 @@ class _Writer:
         from regsuite.spatial import LabelImage
         from regsuite.transforms import warp_labels
 
-        grid = grid_of(self.moving)
-        plane = plane_of(self.moving, self.fixed)
+        grid, plane = grid_of(self.moving), self.moving_plane
         flat = plane.flatten_grid(grid) if plane else grid
         for segment in segments_on_grid(self.moving_labels, grid):
             mask = segment.full_mask(grid.shape)
@@ -340,23 +311,24 @@ class _Writer:
     # --- sequences ---
 
     def _sequence(self, name: str, frames: Sequence[Image]) -> Any:
-        """The frames over a time from 0 to 1."""
+        """The frames over a time from 0 to 1, or candidates by their rank."""
         sequence = new_node("vtkMRMLSequenceNode", self._name(name))
-        sequence.SetIndexName("time")
+        ranked, count = name == CANDIDATES, len(frames)
+        sequence.SetIndexName("rank" if ranked else "time")
         sequence.SetIndexUnit("")
-        for time, frame in zip(np.linspace(0, 1, len(frames)), frames, strict=True):
+        for value, frame in zip(np.linspace(*((1, count) if ranked else (0, 1)), count), frames, strict=True):
             node = scene.volume_from_image(frame, sequence.GetName(), self.plane)
-            sequence.SetDataNodeAtValue(node, f"{time:.6g}")
+            sequence.SetDataNodeAtValue(node, f"{value:.6g}")
             _discard(node)
         return sequence
 
     def _browser(self, name: str, sequence: Any) -> Any:
-        """Plays a sequence; the volume it plays into shows the last frame."""
+        """Plays a sequence; the volume it plays into shows the last frame, or the best candidate."""
         browser = new_node("vtkMRMLSequenceBrowserNode", f"{self._name(name)} browser")
         browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
         browser.SetPlaybackRateFps(FRAMES_PER_SECOND)
-        browser.SetIndexDisplayFormat("%.2f")
-        browser.SetSelectedItemNumber(sequence.GetNumberOfDataNodes() - 1)
+        browser.SetIndexDisplayFormat("%.0f" if name == CANDIDATES else "%.2f")
+        browser.SetSelectedItemNumber(0 if name == CANDIDATES else sequence.GetNumberOfDataNodes() - 1)
         slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
         self._look_of_frames(name, browser.GetProxyNode(sequence))
         return browser
@@ -369,36 +341,6 @@ class _Writer:
         else:
             self._look_like_moving(proxy)
 
-    # --- tables and curves ---
-
-    def _chart(self, name: str, curve: Curve, table: Any) -> Any:
-        chart = new_node("vtkMRMLPlotChartNode", f"{self._name(name)} chart")
-        chart.SetTitle(self._name(name))
-        chart.SetXAxisTitle(_x_title(curve))
-        chart.SetYAxisTitle(curve.y_title)
-        for index, line in enumerate(curve.values):
-            chart.AddAndObservePlotSeriesNodeID(self._line(table, _x_title(curve), line, index).GetID())
-        return chart
-
-    def _line(self, table: Any, x_title: str, line: str, index: int) -> Any:
-        series = new_node("vtkMRMLPlotSeriesNode", line)
-        series.SetAndObserveTableNodeID(table.GetID())
-        series.SetPlotType(series.PlotTypeScatter)
-        series.SetMarkerStyle(series.MarkerStyleNone)
-        series.SetXColumnName(x_title)
-        series.SetYColumnName(line)
-        series.SetColor(*LINE_COLOURS[index % len(LINE_COLOURS)])
-        series.SetLineWidth(2)
-        return series
-
-    def _table(self, name: str, table: Table) -> Any:
-        columns = {title: [row[index] for row in table.rows] for index, title in enumerate(table.columns)}
-        return _table_node(self._name(name), columns)
-
-    def _metrics(self) -> Any:
-        metrics = self.registration.metrics
-        return _table_node(self._name("metrics"), {"metric": list(metrics), "value": list(metrics.values())})
-
 
 def _is_segmentation(node: Any) -> bool:
     return bool(node.IsA("vtkMRMLSegmentationNode"))
@@ -410,26 +352,3 @@ def _outlined(node: Any, volume: Any) -> Any:
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     node.GetDisplayNode().SetVisibility2DFill(False)
     return node
-
-
-def _x_title(curve: Curve) -> str:
-    return curve.x_title or "x"
-
-
-def _table_node(name: str, columns: Mapping[str, Sequence[Any]]) -> Any:
-    """A table node; columns of numbers stay numbers."""
-    node = new_node("vtkMRMLTableNode", name)
-    node.SetUseColumnTitleAsColumnHeader(True)
-    for title, values in columns.items():
-        node.AddColumn(_column(title, values))
-    return node
-
-
-def _column(title: str, values: Sequence[Any]) -> Any:
-    numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    column = vtk.vtkDoubleArray() if numeric else vtk.vtkStringArray()
-    convert: Callable[[Any], Any] = float if numeric else str
-    column.SetName(title)
-    for value in values:
-        column.InsertNextValue(convert(value))
-    return column

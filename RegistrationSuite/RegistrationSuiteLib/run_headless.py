@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "run_headless.py"
 SCENE = "scene.mrb"
+LEARNED = "checkpoint.safetensors"
 ENDINGS = {
     "vtkMRMLTransformNode": ".h5",
     "vtkMRMLSegmentationNode": ".seg.nrrd",
@@ -42,10 +43,14 @@ def main(words: Sequence[str]) -> int:
 
 
 def register(asked: Run) -> None:
-    """Load the files as nodes, register, and save the new nodes, the whole scene and a report: all of it or nothing."""
+    """Load the files as nodes, register, and save the new nodes, the whole scene and a report: all of it or nothing.
+
+    Of a training, what was learned, its curves and tables, and a report.
+    """
     from regsuite import jobs, results
     from regsuite.cli import say_done
     from regsuite.console import ConsoleProgress
+    from regsuite.registration import Registration
 
     from RegistrationSuiteLib import standalone
     from RegistrationSuiteLib.logic import Request
@@ -54,19 +59,25 @@ def register(asked: Run) -> None:
     standalone.boot()
     kinds = {item.role: item.kind for item in asked.method.inputs}
     nodes = {role: load(kinds[role], role, path) for role, path in asked.inputs.items()}
-    request = Request(asked.method.name, nodes, parameters=asked.parameters, seed=asked.seed, device=asked.device)
     with results.result_folder(asked.out, asked.overwrite) as folder:
+        outputs = {each.name: folder / LEARNED for each in asked.method.outputs if each.kind == "checkpoint"}
+        request = Request(asked.method.name, nodes, {}, asked.parameters, asked.seed, asked.device, outputs)
         job = request.job()
         with contextlib.closing(ConsoleProgress()) as progress:
-            registration = jobs.run(job, progress)
-        files = save_nodes(request.add(registration), folder)
-        results.write_documents(registration, folder, job.inputs, files)
-    say_done(registration, asked.out)
+            result = jobs.execute(job, progress)
+        if isinstance(result, Registration):
+            files = save_nodes(request.add(result), folder)
+            results.write_documents(result, folder, job.inputs, files)
+        else:  # a scene has nothing to add to what was learned
+            results.write(result, folder, job.inputs)
+    say_done(result, asked.out)
 
 
 def load(kind: str, role: str, path: str | list[str]) -> Any:
-    """The node of one input file, of surfaces a list of nodes; a folder is a DICOM series. InputError where a file
-    cannot be read."""
+    """The node of one input file, of surfaces a list of nodes, of a checkpoint its path; a folder is a DICOM series.
+
+    InputError where a file cannot be read.
+    """
     import slicer.util
     from regsuite.errors import InputError
 
@@ -74,6 +85,10 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
         return [_load_surface(role, each) for each in path]
     if not Path(path).exists():
         raise InputError(f"The {role.replace('_', ' ')} file '{path}' is not there: check its path.")
+    if kind == "checkpoint":
+        return path
+    if kind == "section":
+        return _load_section(path)
     if kind == "image" and Path(path).is_dir():
         return _load_series(path)
     try:
@@ -96,6 +111,18 @@ def _load_surface(role: str, path: str) -> Any:
     node = load("model" if surface_ending(path) in MESH_ENDINGS else "points", role, path)
     node.SetName(surface_name(path))
     return node
+
+
+def _load_section(path: str) -> Any:
+    """A picture's file with all its channels, or a volume of one slice."""
+    from regsuite import io
+
+    from RegistrationSuiteLib import scene
+
+    image = io.read_section(path)
+    if image.data.shape[1] == 1:
+        return scene.volume_from_image(image, image.name)
+    return scene.vector_volume(image, image.name)
 
 
 def _load_points(path: str) -> Any:

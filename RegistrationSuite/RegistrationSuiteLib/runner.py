@@ -40,7 +40,7 @@ class JobRunner:
     def start(self, request: Request) -> None:
         """Converts the nodes and hands the job to the worker. InputError or JobFailed where that cannot be."""
         if self.running:
-            raise InputError("A registration is running: cancel it or wait for its end.")
+            raise InputError("A run has not ended: cancel it or wait for its end.")
         self._worker().submit(request.job())
         self._request = request
 

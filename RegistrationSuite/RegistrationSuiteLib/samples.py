@@ -40,6 +40,9 @@ ORGAN_TITLES = {
     "fixed_labels": "organs of one",
     "moving_labels": "organs of other",
 }
+ATLAS_TITLES = {"fixed": "section", "moving": "template", "moving_labels": "regions"}
+SECTION_POSE = (0.9, 0.1, -0.07, 0.05, 0.0, 0.0, 0.0, 0.2, -0.1)
+"""Where the sample's section was cut: depth, angles and shift as in :mod:`regsuite.spatial.plates`."""
 # Where a flat phantom is laid: the axial plane through the world's origin.
 _AXIAL = scene.Plane(frame=np.eye(3)[:, :2], normal=np.eye(3)[2], offset=0.0, thickness=1.0, axis=0)
 
@@ -82,6 +85,16 @@ def abdomen_3d() -> dict[str, Any]:
     images = {"fixed": case.fixed, "moving": case.moving}
     labels = {"fixed_labels": case.fixed_labels, "moving_labels": case.moving_labels}
     return _nodes(images, labels, "Abdomen", ORGAN_TITLES)
+
+
+def atlas_section() -> dict[str, Any]:
+    """A small brain's template with its regions, and a section that was cut obliquely; as nodes by role."""
+    from regsuite import phantoms
+
+    case = phantoms.atlas_case()
+    section = phantoms.section_of(case, np.array(SECTION_POSE))
+    nodes = _nodes({"moving": case.template}, {"moving_labels": case.labels}, "Atlas", ATLAS_TITLES)
+    return {"fixed": scene.volume_from_image(section, f"Atlas {ATLAS_TITLES['fixed']}"), **nodes}
 
 
 def offer(title: str, category: str, makers: Mapping[str, str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surface, Surfaces
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet, Surface, Surfaces
 from regsuite.transforms import Affine, Chain, DisplacementField, StationaryVelocity, TimeVelocity, Transform
 
 _ON_GRID: dict[str, Any] = {
@@ -70,10 +70,13 @@ class Writer:
         weights = {name: self.array(value) for name, value in checkpoint.weights.items()}
         return {"kind": "checkpoint", "weights": weights, "card": dict(checkpoint.card)}
 
-    def value(self, value: Image | LabelImage | PointSet | Surfaces | Checkpoint) -> dict[str, Any]:
+    def value(self, value: Image | LabelImage | PointSet | Surfaces | SectionSet | Checkpoint) -> dict[str, Any]:
         """Whichever of these it is."""
         if isinstance(value, Checkpoint):
             return self.checkpoint(value)
+        if isinstance(value, SectionSet):
+            parts = [self.image(part) for part in value.parts]
+            return {"kind": "sections", "parts": parts, "numbers": list(value.numbers)}
         if isinstance(value, Surfaces):
             return {"kind": "surfaces", "parts": [self.surface(part) for part in value.parts]}
         if isinstance(value, Image):
@@ -133,10 +136,12 @@ class Reader:
         """What Writer.checkpoint described."""
         return Checkpoint({name: self.tensor(key) for name, key in data["weights"].items()}, data["card"])
 
-    def value(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces | Checkpoint:
+    def value(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces | SectionSet | Checkpoint:
         """What Writer.value described."""
         if data["kind"] == "checkpoint":
             return self.checkpoint(data)
+        if data["kind"] == "sections":
+            return SectionSet([self.image(part) for part in data["parts"]], data["numbers"])
         if data["kind"] == "surfaces":
             return Surfaces([self.surface(part) for part in data["parts"]])
         if data["kind"] == "image":

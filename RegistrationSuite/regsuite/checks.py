@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from regsuite import memory
 from regsuite.catalog import Input, Method
 from regsuite.errors import InputError
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.spatial import Grid, Image, LabelImage, PointSet, Surfaces
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet, Surfaces
 
 Inputs = Mapping[str, Image | LabelImage | PointSet | Surfaces | Checkpoint]
 
@@ -24,6 +25,7 @@ OTHER_BYTES = 16
 _TYPES: dict[str, type] = {
     "image": Image,
     "section": Image,
+    "sections": SectionSet,
     "checkpoint": Checkpoint,
     "mask": LabelImage,
     "labels": LabelImage,
@@ -33,6 +35,7 @@ _TYPES: dict[str, type] = {
 _KINDS = {
     "image": "an image",
     "section": "an image of one slice",
+    "sections": "sections",
     "checkpoint": "a checkpoint",
     "mask": "a label image",
     "labels": "a label image",
@@ -51,7 +54,7 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
     given = [(item, inputs[item.role]) for item in method.inputs if item.role in inputs]
     for item, value in given:
         _check_kind(item, value)
-    given = [(item, value) for item, value in given if not isinstance(value, Checkpoint)]
+    given = [(item, value) for item, value in given if not isinstance(value, (Checkpoint, SectionSet))]
     if not given:
         raise InputError(f"{method.title} was given nothing to register: give {_either(method)}.")
     _check_dimensions(method, given)
@@ -123,6 +126,9 @@ def _check_kind(item: Input, value: Any) -> None:
         )
     if isinstance(value, Surfaces):
         _check_surfaces(item, value)
+    if isinstance(value, SectionSet):
+        for part in value.parts:
+            _check_intensities(replace(item, title=f"Section '{part.name}'"), part)
     if isinstance(value, Image) and item.kind == "image" and value.data.shape[1] != 1:
         raise InputError(
             f"The {_name(item)} has {value.data.shape[1]} values a voxel (a colour or vector image, or a time series), "

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regsuite.registration import Result
 
 _PROGRAM = "python -m regsuite"
-_METAVARS = {"section": "PICTURE", "checkpoint": "CHECKPOINT"}
+_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT"}
 _FORMATS = {"section": " PNG, JPEG, TIFF, OME-TIFF, a whole slide, or a volume of one slice."}
 """By the kind of an input: what stands for its file, and what a file of it may be where that is not plain."""
 
@@ -164,7 +164,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for item in method.inputs:
-            several = {"nargs": "+"} if item.kind == "surfaces" else {}
+            several = {"nargs": "+"} if item.kind in ("surfaces", "sections") else {}
             metavar, meaning = _METAVARS.get(item.kind, "FILE"), _percent(item.help + _FORMATS.get(item.kind, ""))
             one.add_argument(_flag(item), required=item.required, metavar=metavar, help=meaning, **several)
         _add_settings(one, method)

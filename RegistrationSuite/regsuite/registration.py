@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class Result:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Registration(Result):
     """The result of a registration, on the fixed image's grid.
 
@@ -75,7 +76,14 @@ class Registration(Result):
     surfaces: dict[str, Surface] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True)
+@dataclass
+class Series(Result):
+    """Registrations that were found together, by the names of what was registered."""
+
+    parts: dict[str, Registration]
+
+
+@dataclass
 class Training(Result):
     """The result of a training."""
 
@@ -85,6 +93,12 @@ class Training(Result):
 def save(result: Result, folder: Path | str) -> None:
     """Write ``result.json`` and ``result.npz`` into an existing folder."""
     writer = Writer()
+    described = _described(result, writer)
+    np.savez(Path(folder) / "result.npz", **writer.arrays)  # type: ignore[arg-type]
+    (Path(folder) / "result.json").write_text(json.dumps(described), encoding="utf-8")
+
+
+def _described(result: Result, writer: Writer) -> dict[str, Any]:
     described: dict[str, Any] = {
         "curves": {name: asdict(curve) for name, curve in result.curves.items()},
         "tables": {name: asdict(table) for name, table in result.tables.items()},
@@ -96,8 +110,9 @@ def save(result: Result, folder: Path | str) -> None:
         described |= _registration(result, writer)
     elif isinstance(result, Training):
         described |= {"checkpoint": writer.checkpoint(result.checkpoint)}
-    np.savez(Path(folder) / "result.npz", **writer.arrays)  # type: ignore[arg-type]
-    (Path(folder) / "result.json").write_text(json.dumps(described), encoding="utf-8")
+    elif isinstance(result, Series):
+        described |= {"parts": {name: _described(part, writer) for name, part in result.parts.items()}}
+    return described
 
 
 def _registration(registration: Registration, writer: Writer) -> dict[str, Any]:
@@ -117,24 +132,30 @@ def _registration(registration: Registration, writer: Writer) -> dict[str, Any]:
 def load(folder: Path | str) -> Result:
     """Read what :func:`save` wrote; no code in the files is executed."""
     data = json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
+    with np.load(Path(folder) / "result.npz", allow_pickle=False) as arrays:
+        return _result(data, Reader(arrays))
+
+
+def _result(data: Mapping[str, Any], reader: Reader) -> Result:
     common = {
         "curves": {name: Curve(**curve) for name, curve in data["curves"].items()},
         "tables": {name: Table(**table) for name, table in data["tables"].items()},
         **{name: data[name] for name in ("metrics", "notes", "record")},
     }
-    with np.load(Path(folder) / "result.npz", allow_pickle=False) as arrays:
-        reader = Reader(arrays)
-        if "checkpoint" in data:
-            return Training(checkpoint=reader.checkpoint(data["checkpoint"]), **common)
-        return Registration(
-            transform=reader.transform(data["transform"]),
-            inverse=reader.transform(data["inverse"]),
-            fixed_grid=reader.grid(data["fixed_grid"]),
-            warped=data["warped"] and reader.image(data["warped"]),
-            warped_labels=data["warped_labels"] and reader.labels(data["warped_labels"]),
-            labels={name: reader.labels(labels) for name, labels in data["labels"].items()},
-            images={name: reader.image(image) for name, image in data["images"].items()},
-            sequences={name: [reader.image(frame) for frame in seq] for name, seq in data["sequences"].items()},
-            surfaces={name: reader.surface(surface) for name, surface in data["surfaces"].items()},
-            **common,
-        )
+    if "checkpoint" in data:
+        return Training(checkpoint=reader.checkpoint(data["checkpoint"]), **common)
+    if "parts" in data:
+        parts = {name: _result(part, reader) for name, part in data["parts"].items()}
+        return Series(parts={name: part for name, part in parts.items() if isinstance(part, Registration)}, **common)
+    return Registration(
+        transform=reader.transform(data["transform"]),
+        inverse=reader.transform(data["inverse"]),
+        fixed_grid=reader.grid(data["fixed_grid"]),
+        warped=data["warped"] and reader.image(data["warped"]),
+        warped_labels=data["warped_labels"] and reader.labels(data["warped_labels"]),
+        labels={name: reader.labels(labels) for name, labels in data["labels"].items()},
+        images={name: reader.image(image) for name, image in data["images"].items()},
+        sequences={name: [reader.image(frame) for frame in seq] for name, seq in data["sequences"].items()},
+        surfaces={name: reader.surface(surface) for name, surface in data["surfaces"].items()},
+        **common,
+    )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from regsuite import io
 from regsuite.errors import InputError, JobFailed
 from regsuite.learning.checkpoint import ENDING, write_checkpoint
-from regsuite.registration import Curve, Registration, Result, Table, Training
+from regsuite.registration import Curve, Registration, Result, Series, Table, Training
 from regsuite.section_files import write_section_files
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def write(result: Result, folder: Path, inputs: Mapping[str, Any]) -> dict[str, 
     by the result's name, as in the report."""
     if isinstance(result, Training):
         return _write_training(result, folder)
+    if isinstance(result, Series):
+        return _write_series(result, folder, inputs)
     assert isinstance(result, Registration)
     return write_registration(result, folder, inputs)
 
@@ -60,6 +62,26 @@ def _write_training(training: Training, folder: Path) -> dict[str, str]:
     files = {"checkpoint": f"checkpoint{ENDING}", **_write_tables(training, folder)}
     write_report(training, folder, files)
     return files
+
+
+def _write_series(series: Series, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """A folder for each registration, named like what was registered, and tables, curves and report.json of all."""
+    files = {}
+    sections = {part.name: part for part in inputs["sections"].parts} if "sections" in inputs else {}
+    for name, part in series.parts.items():
+        place = folder / _file_name(name)
+        place.mkdir()
+        part.record = {**series.record, **part.record}
+        write_registration(part, place, {**inputs, "fixed": sections.get(name)})
+        files[name] = place.name
+    files |= _write_tables(series, folder)
+    write_report(series, folder, files)
+    return files
+
+
+def _file_name(name: str) -> str:
+    """A name that comes from a file, or from a user, as one of a folder."""
+    return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "section"
 
 
 def write_registration(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
@@ -121,8 +143,10 @@ def _write_tables(result: Result, folder: Path) -> dict[str, str]:
 def _write_page(
     registration: Registration, folder: Path, inputs: Mapping[str, Any], pictures: Sequence[Picture]
 ) -> dict[str, str]:
-    """report.html and its pictures, as in the report; nothing where matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
+    """report.html and its pictures, as in the report; nothing where matplotlib is missing, or of a single slice in
+    space, which its pictures cannot cut."""
+    grid = registration.fixed_grid
+    if importlib.util.find_spec("matplotlib") is None or (grid.dim == 3 and 1 in grid.shape):
         return {}
 
     from regsuite import report  # it needs matplotlib

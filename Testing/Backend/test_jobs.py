@@ -324,7 +324,7 @@ def test_a_hundred_cancels_at_random_moments(client: WorkerClient, pair: dict[st
         assert list(temporary.iterdir()) == []
     assert processes() == []
     client.submit(job(pair))
-    assert np.allclose(wait_for(client, "done")[-1].registration.transform.matrix[:-1, -1], SHIFT, atol=1e-3)
+    assert np.allclose(wait_for(client, "done")[-1].result.transform.matrix[:-1, -1], SHIFT, atol=1e-3)
 
 
 def test_twenty_killed_workers(client: WorkerClient, pair: dict[str, Any], temporary: Path) -> None:

@@ -275,7 +275,7 @@ class TestPositions:
         tifffile.imwrite(tmp_path / "x.tif", GREY)
         section = io.open_section(tmp_path / "x.tif")
         assert section.pixel is None
-        assert section.read(500).grid.spacing[1:] == (0.01, 0.01)
+        assert section.read(500).grid.spacing[1:] == (1.0, 1.0)
         assert section.read(500, pixel=0.5).grid.spacing[1:] == (0.5, 0.5)
 
 

@@ -48,7 +48,7 @@ def interrupt(how: str, count: int, every: int) -> dict[str, Any]:
             _END[how](client)
             left += _leftovers(Path(folder))
         client.submit(task)
-        again = _wait(client, "done")[-1].registration
+        again = _wait(client, "done")[-1].result
         assert again is not None
         client.close()
         left += _leftovers(Path(folder))

@@ -93,6 +93,7 @@ def test_the_folder_of_modules_holds_modules_alone(installed: Path) -> None:
         classes = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)]
         assert path.stem in classes, path.name
     assert {path.stem for path in installed.glob("*.py")} == {
+        "AtlasSliceIdentification",
         "MultiOrganPointClouds",
         "RegistrationSuite",
         "TumourMetamorphosis",

@@ -12,7 +12,7 @@ import pytest
 import qt
 import slicer.util
 from conftest import picture_folder, wait
-from RegistrationSuiteLib import results, samples
+from RegistrationSuiteLib import records, samples
 from Rig import simulation
 
 SECTIONS = ("inputsSection", "parametersSection", "advancedSection", "outputsSection", "logSection", "resultsSection")
@@ -77,7 +77,7 @@ def test_notes_and_figures_of_a_result_are_read_in_full(stand_in_panel: Any, sta
     assert 0 < ui.notesLabel.y < ui.shapeLabel.y < ui.showOverlayButton.y
     assert ui.notesLabel.height > 2 * ui.shapeLabel.height, "it wraps"
     transform = panel.results.nodes["transform"]
-    transform.SetAttribute(results.NOTES, json.dumps([stand_in.NOTE, "The mask touches no difference of the images."]))
+    transform.SetAttribute(records.NOTES, json.dumps([stand_in.NOTE, "The mask touches no difference of the images."]))
     panel.results.refresh()
     window = fitted(panel.widget, 450)
     picture(window, "panel-notes-many")

@@ -11,7 +11,7 @@ import pytest
 import slicer
 import slicer.util
 from conftest import contents, picture_folder, wait
-from RegistrationSuiteLib import display, results, samples, views
+from RegistrationSuiteLib import display, records, samples, views
 from Rig import simulation
 
 
@@ -140,10 +140,10 @@ def test_notes_and_what_shape_explains_are_told(told: Any, stand_in: Any) -> Non
 
 
 def test_nothing_is_told_where_there_is_nothing_to_tell(told: Any) -> None:
-    told.results.nodes["transform"].SetAttribute(results.NOTES, "[]")
+    told.results.nodes["transform"].SetAttribute(records.NOTES, "[]")
     table = told.results.nodes["metrics"]
     for name in ("explained_by_shape_outside", "explained_by_shape"):
-        row = list(results.metrics_of(told.results.nodes)).index(name)
+        row = list(records.metrics_of(told.results.nodes)).index(name)
         table.RemoveRow(row)
         told.results.refresh()
         shape = told.ui.shapeLabel

@@ -16,6 +16,8 @@ from Rig import ctk_widgets, pythonqt, qmrml_widgets
 HEADERS = {
     ctk_widgets.ctkCollapsibleButton: "collapsed setCollapsed contentsCollapsed childEvent eventFilter sizeHint "
     "minimumSizeHint hitButton paintEvent",
+    ctk_widgets.ctkPathLineEdit: "label filters currentPath setCurrentPath currentPathChanged validInputChanged "
+    "nameFilters showBrowseButton comboBox Dirs Files Drives AllEntries Readable Writable Executable",
     ctk_widgets.ctkSliderWidget: "valueChanged valueIsChanging value setValue minimum maximum setRange singleStep "
     "pageStep decimals prefix suffix",
     qmrml_widgets.qMRMLWidget: "mrmlSceneChanged setMRMLScene mrmlScene",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from typing import Any
 
 from PySide6.QtCore import Property, QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
     QSizePolicy,
     QSlider,
     QStyle,
     QStyleOptionButton,
+    QToolButton,
     QWidget,
 )
 
@@ -153,5 +157,65 @@ class ctkSliderWidget(QWidget):
     del _of_box
 
 
-for _widget in (ctkCollapsibleButton, ctkSliderWidget):
+class ctkPathLineEdit(QWidget):
+    """A line with the path of a file or folder, and a button that browses for it.
+
+    As in CTK, a path that the name filters do not let pass is not told of.
+    """
+
+    _simulates = "ctkPathLineEdit"
+    Dirs, Files, Drives, AllEntries = 0x001, 0x002, 0x004, 0x007
+    Readable, Writable, Executable = 0x010, 0x020, 0x040
+    currentPathChanged = Signal(str)
+    validInputChanged = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._box = QComboBox()
+        self._box.setEditable(True)
+        self._box.editTextChanged.connect(self._on_text)
+        self._valid = False
+        self._browse = QToolButton()
+        self._browse.text = "..."
+        self._values: dict[str, Any] = {"label": "", "filters": self.AllEntries, "nameFilters": []}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._box, 1)
+        row.addWidget(self._browse)
+
+    def comboBox(self) -> QComboBox:
+        return self._box
+
+    def _on_text(self, path: str) -> None:
+        was, patterns = self._valid, " ".join(re.findall(r"\((.*?)\)", " ".join(self.nameFilters))).split()
+        self._valid = not patterns or any(fnmatch.fnmatch(path, pattern) for pattern in patterns)
+        if self._valid:
+            self.currentPathChanged.emit(path)
+        if self._valid != was:
+            self.validInputChanged.emit(self._valid)
+
+    def _path(self) -> str:
+        return self._box.currentText
+
+    def setCurrentPath(self, path: str) -> None:
+        self._box.setEditText(path)
+
+    def _shows_button(self) -> bool:
+        return not self._browse.isHidden()
+
+    def _show_button(self, visible: bool) -> None:
+        self._browse.setVisible(visible)
+
+    def _value(name: str) -> Any:  # type: ignore[misc]
+        return (lambda self: self._values[name]), (lambda self, value: self._values.update({name: value}))
+
+    currentPath = Property(str, _path, setCurrentPath)
+    showBrowseButton = Property(bool, _shows_button, _show_button)
+    label = Property(str, *_value("label"))
+    filters = Property(int, *_value("filters"))
+    nameFilters = Property("QStringList", *_value("nameFilters"))
+    del _value
+
+
+for _widget in (ctkCollapsibleButton, ctkSliderWidget, ctkPathLineEdit):
     pythonqt.QUiLoader.stand_ins[_widget.__name__] = _widget

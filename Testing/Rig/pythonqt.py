@@ -216,6 +216,17 @@ def _keep_none() -> None:
         ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
 
 
+def _paths_alone() -> None:
+    """PySide6 gives a path with the filter that was chosen; PythonQt gives the path."""
+    for name in ("getOpenFileName", "getSaveFileName"):
+        both = getattr(QtWidgets.QFileDialog, name)
+        setattr(QtWidgets.QFileDialog, name, staticmethod(functools.partial(_first, both)))
+
+
+def _first(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)[0]
+
+
 def _patch() -> None:
     QObject.__getattribute__ = _get  # type: ignore[method-assign,assignment]
     for module in _QT_MODULES:
@@ -225,4 +236,5 @@ def _patch() -> None:
 
 
 _keep_none()
+_paths_alone()
 _patch()

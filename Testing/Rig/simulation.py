@@ -135,7 +135,7 @@ class qSlicerScriptedLoadableModuleWidget(qmrml_widgets.qMRMLWidget):
 
 def _ctk() -> ModuleType:
     module = ModuleType("ctk", ctk_widgets.__doc__)
-    for name in ("ctkCollapsibleButton", "ctkSliderWidget"):
+    for name in ("ctkCollapsibleButton", "ctkPathLineEdit", "ctkSliderWidget"):
         setattr(module, name, getattr(ctk_widgets, name))
     return module
 

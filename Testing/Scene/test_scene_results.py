@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import slicer
 import slicer.util
 import torch
-from RegistrationSuiteLib import results, scene
+from RegistrationSuiteLib import records, results, scene, tables
 from RegistrationSuiteLib.scene.nodes import all_nodes
 from regsuite.errors import Cancelled, InputError
 
@@ -192,10 +192,10 @@ def test_nodes_tell_notes_and_figures() -> None:
     made = scene_results.volume_scene()
     chosen = output("vtkMRMLTransformNode")
     for nodes in (add(made), add(made, outputs={"transform": chosen})):
-        assert results.notes_of(nodes) == scene_results.NOTES
-        assert results.metrics_of(nodes) == made.registration.metrics
-    assert results.notes_of({}) == []
-    assert results.metrics_of({}) == {}
+        assert records.notes_of(nodes) == scene_results.NOTES
+        assert records.metrics_of(nodes) == made.registration.metrics
+    assert records.notes_of({}) == []
+    assert records.metrics_of({}) == {}
 
 
 def test_tables_keep_text_and_numbers() -> None:
@@ -230,8 +230,8 @@ def test_saved_scene_brings_it_all_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(labels.array(), made.registration.warped_labels.array())
     mask = scene.labels_from_node(back["mask_on_moving"])
     np.testing.assert_array_equal(mask.array(), made.registration.labels["mask_on_moving"].array())
-    assert results.notes_of(back) == scene_results.NOTES
-    assert results.metrics_of(back) == made.registration.metrics
+    assert records.notes_of(back) == scene_results.NOTES
+    assert records.metrics_of(back) == made.registration.metrics
     transform = scene.transform_from_node(back["transform"])
     points = torch.from_numpy(samples.inner_points(made.registration.fixed_grid))
     np.testing.assert_allclose(transform(points), made.registration.transform(points), atol=1e-4)
@@ -241,7 +241,7 @@ def test_saved_scene_brings_it_all_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, MemoryError, Cancelled, KeyboardInterrupt])
-@pytest.mark.parametrize("step", ["_metrics", "_labels", "_warped_labels", "_browser", "_chart", "_image"])
+@pytest.mark.parametrize("step", ["add_tables", "_labels", "_warped_labels", "_browser", "add_charts", "_image"])
 def test_failure_leaves_the_scene_as_it_was(step: str, error: type, monkeypatch: pytest.MonkeyPatch) -> None:
     made = scene_results.volume_scene()
     kept = samples.add_volume(np.eye(4), name="kept")
@@ -251,7 +251,7 @@ def test_failure_leaves_the_scene_as_it_was(step: str, error: type, monkeypatch:
     def fail(*_arguments: object) -> None:
         raise error("in the middle")
 
-    monkeypatch.setattr(results._Writer, step, fail)
+    monkeypatch.setattr(tables if step.startswith("add") else results._Writer, step, fail)
     with pytest.raises(error):
         add(made)
     assert ids() == before

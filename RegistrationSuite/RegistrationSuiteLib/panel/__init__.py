@@ -1,5 +1,6 @@
-"""The panel that every module shows, made from the catalog. The only part of the library that knows Qt."""
+"""The panel that modules show, made from the catalog. The only part of the library that knows Qt."""
 
 from RegistrationSuiteLib.panel.method_panel import MethodPanel
+from RegistrationSuiteLib.panel.section_panel import SectionPanel
 
-__all__ = ["MethodPanel"]
+__all__ = ["MethodPanel", "SectionPanel"]

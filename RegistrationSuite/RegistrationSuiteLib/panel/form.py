@@ -10,7 +10,7 @@ from regsuite import catalog
 from regsuite.catalog import Input, Method, Output, Parameter, Preset
 
 from RegistrationSuiteLib.panel.fields import ParameterField, parameter_field, row_title, tooltip, value_text
-from RegistrationSuiteLib.panel.nodes import OUTPUT_TYPES, InputField, OutputField, SurfacesField, input_field
+from RegistrationSuiteLib.panel.nodes import OUTPUT_TYPES, AnyInput, AnyOutput, input_field, output_field
 from RegistrationSuiteLib.panel.tables import TableField
 from RegistrationSuiteLib.scene.organs import organ_names
 
@@ -104,7 +104,7 @@ class MethodForm:
         self.methods = [catalog.method(name) for name in method_names]
         self.parameters = {each.name: ParameterForms(each, self.onParameter) for each in self.methods}
         self.inputs = {each.role: input_field(each, self.onInput) for each in _declared_inputs(self.methods)}
-        self.outputs = {each.name: OutputField(each, changed) for each in _declared_outputs(self.methods)}
+        self.outputs = {each.name: output_field(each, changed) for each in _declared_outputs(self.methods)}
         self._input_labels = self._rows(ui.inputsFrame, self.inputs)
         self._output_labels = self._rows(ui.outputsFrame, self.outputs)
         for forms in self.parameters.values():
@@ -159,26 +159,32 @@ class MethodForm:
     def seed(self) -> int:
         return int(self._ui.seedSpinBox.value)
 
-    def shown_inputs(self) -> dict[str, InputField | SurfacesField]:
+    def shown_inputs(self) -> dict[str, AnyInput]:
         """The input fields of the chosen method, by role."""
         return {each.role: self.inputs[each.role] for each in self.method.inputs}
 
-    def shown_outputs(self) -> dict[str, OutputField]:
+    def shown_outputs(self) -> dict[str, AnyOutput]:
         """The output fields of the chosen method, by name."""
         return {each.name: self.outputs[each.name] for each in self.method.outputs if each.kind in OUTPUT_TYPES}
 
     def missing_input(self) -> str:
-        """The title of the first required input without a node; empty when all are there."""
+        """The title of the first required input that was not chosen, or of the file to be written; empty when all are
+        there."""
         empty = [item.title for item in self.method.inputs if item.required and not self.inputs[item.role].node]
-        return next(iter(empty), "") or self._missing_side()
+        return next(iter(empty), "") or self._missing_side() or self._missing_file()
 
     def _missing_side(self) -> str:
         """What could tell where a side lies of which nothing was chosen; empty where both sides are there."""
         for side in ("fixed", "moving"):
             items = [item for item in self.method.inputs if item.role.startswith(side)]
-            if not any(self.inputs[item.role].node for item in items):
+            if items and not any(self.inputs[item.role].node for item in items):
                 return items[0].title
         return ""
+
+    def _missing_file(self) -> str:
+        """What the first output is called that is a file and has no name yet."""
+        files = (item for item in self.method.outputs if item.kind == "checkpoint")
+        return next((f"file of the {item.title}" for item in files if not self.outputs[item.name].node), "")
 
     def show_organs(self) -> None:
         """Offers the organs that both sides have to the tables of the parameters."""
@@ -247,11 +253,15 @@ class MethodForm:
     def onPreset(self, index: int) -> None:
         if not self._setting and index < len(self.method.presets):
             self.forms.choose(self.method.presets[index].name)
-            self._show_parameters(self.forms.texts() | self.forms.preset_texts(self.forms.preset))
+            self.change(self.forms.preset_texts(self.forms.preset))
 
     def onReset(self) -> None:
         """Back to the preset that was chosen last, and to empty tables."""
         self._show_parameters(self.forms.preset_texts(self.forms.preset))
+
+    def change(self, texts: Mapping[str, str]) -> None:
+        """Shows other values of some of the chosen method's parameters, as if the user had typed them."""
+        self._show_parameters(self.forms.texts() | dict(texts))
 
     def _show_parameters(self, texts: Mapping[str, str]) -> None:
         self.forms.set_texts(texts)
@@ -275,7 +285,7 @@ def _declared_inputs(methods: Iterable[Method]) -> list[Input]:
 
 
 def _declared_outputs(methods: Iterable[Method]) -> list[Output]:
-    """Every output that is a node a user may choose, once."""
+    """Every output that is a node a user may choose, or a file, once."""
     outputs = (item for method in methods for item in method.outputs if item.kind in OUTPUT_TYPES)
     return list({item.name: item for item in outputs}.values())
 

@@ -13,6 +13,9 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk
 
+from RegistrationSuiteLib.scene.cuts import slice_colours
+from RegistrationSuiteLib.scene.geometry import grid_of
+
 if TYPE_CHECKING:
     from regsuite.spatial import Image
 
@@ -120,24 +123,44 @@ def curve_points(values: Sequence[float], low: float, high: float, width: int, h
 def draw_slice(image: Image, width: int, height: int) -> Any:
     """A QPixmap of an image's middle slice, to the scale of its spacing, right on the left as radiologists look."""
     rows, spacing = middle_slice(image)
+    return draw_pixels(np.repeat(rows[..., None], 3, axis=-1), spacing, width, height)
+
+
+def draw_pixels(pixels: np.ndarray, spacing: tuple[float, float], width: int, height: int) -> Any:
+    """A QPixmap of colours (rows, columns, 3), rows upwards as in VTK, to the scale of their spacing."""
     picture = qt.QImage()
-    slicer.qMRMLUtils().vtkImageDataToQImage(to_vtk(rows), picture)
-    tall, wide = rows.shape[0] * spacing[0], rows.shape[1] * spacing[1]
+    slicer.qMRMLUtils().vtkImageDataToQImage(to_vtk(pixels), picture)
+    tall, wide = pixels.shape[0] * spacing[0], pixels.shape[1] * spacing[1]
     scale = min(width / wide, height / tall)
     size = max(1, round(wide * scale)), max(1, round(tall * scale))
     return qt.QPixmap.fromImage(picture).scaled(*size, qt.Qt.IgnoreAspectRatio, qt.Qt.SmoothTransformation)
+
+
+def draw_section(node: Any, width: int, height: int) -> Any:
+    """A QPixmap of a volume node of one slice, in its colours, right on the left as radiologists look."""
+    grid = grid_of(node)
+    rows, columns = (axis for axis in range(3) if axis != grid.shape.index(1))
+    coarse = [max(1, grid.shape[axis] // most) for axis, most in ((rows, 2 * height), (columns, 2 * width))]
+    pixels = slice_colours(node)[:: coarse[0], :: coarse[1]]
+    pixels = _upright(pixels, np.array(grid.direction)[:, [rows, columns]])
+    spacing = grid.spacing[rows] * coarse[0], grid.spacing[columns] * coarse[1]
+    return draw_pixels(pixels, spacing, width, height)
 
 
 def middle_slice(image: Image) -> tuple[np.ndarray, tuple[float, float]]:
     """Grey values 0 to 255 (rows, columns), rows upwards as in VTK, and the spacing of rows and columns in mm."""
     data = image.data[0, 0].detach().cpu().numpy()
     plane = data[data.shape[0] // 2] if data.ndim == 3 else data
-    direction = np.array(image.grid.direction)
-    plane = plane[:: 1 if _runs_up(direction[:, -2]) else -1]
-    plane = plane[:, :: -1 if _runs_up(direction[:, -1]) else 1]
+    plane = _upright(plane, np.array(image.grid.direction)[:, -2:])
     low, high = float(plane.min()), float(plane.max())
     rows, columns = image.grid.spacing[-2:]
     return ((plane - low) * (255.0 / ((high - low) or 1.0))).astype(np.uint8), (rows, columns)
+
+
+def _upright(pixels: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Rows upwards, right on the left; direction: (d, 2), that of rows and of columns."""
+    pixels = pixels[:: 1 if _runs_up(direction[:, 0]) else -1]
+    return pixels[:, :: -1 if _runs_up(direction[:, 1]) else 1]
 
 
 def _runs_up(axis: np.ndarray) -> bool:
@@ -145,11 +168,10 @@ def _runs_up(axis: np.ndarray) -> bool:
     return bool(axis[np.argmax(np.abs(axis))] > 0)
 
 
-def to_vtk(grey: np.ndarray) -> vtk.vtkImageData:
-    """Grey values (rows, columns) as an RGB image."""
+def to_vtk(pixels: np.ndarray) -> vtk.vtkImageData:
+    """Colours (rows, columns, 3) as an RGB image."""
     image = vtk.vtkImageData()
-    image.SetDimensions(grey.shape[1], grey.shape[0], 1)
-    colours = np.repeat(grey.reshape(-1, 1), 3, axis=1)
-    scalars = numpy_to_vtk(colours, deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+    image.SetDimensions(pixels.shape[1], pixels.shape[0], 1)
+    scalars = numpy_to_vtk(np.ascontiguousarray(pixels).reshape(-1, 3), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
     image.GetPointData().SetScalars(scalars)
     return image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,19 @@ from RegistrationSuiteLib.state import PanelState
 
 if TYPE_CHECKING:
     from regsuite.jobs import Message
-    from regsuite.registration import Registration
+    from regsuite.registration import Result
 
 POLL_MS = 60
 UI_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "UI", "MethodPanel.ui")
 
 
 class MethodPanel(slicer.util.VTKObservationMixin):
-    """A panel for some methods of the catalog; ``widget`` goes into the module's layout."""
+    """A panel for some methods of the catalog; ``widget`` goes into the module's layout.
+
+    packages: what its methods need beside the suite's own, module names and requirements.
+    """
+
+    packages: Mapping[str, str] = dependencies.NONE
 
     def __init__(self, module_name: str, title: str, method_names: Iterable[str]) -> None:
         super().__init__()
@@ -42,13 +47,17 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.form = MethodForm(self.ui, method_names, self.onChanged)
         self.live = LiveView(self.ui)
-        self.results = ResultsView(self.ui, self.state, self.form.methods)
+        self.results = self._results_view()
         self.timer = qt.QTimer()
         self.timer.interval = POLL_MS
         self.timer.connect("timeout()", self.onPoll)
         self.ui.applyButton.connect("clicked()", self.onApply)
         self._observe_scene()
         self.show_state()
+
+    def _results_view(self) -> ResultsView:
+        """What shows the results; other panels show more."""
+        return ResultsView(self.ui, self.state, self.form.methods)
 
     def _observe_scene(self) -> None:
         # The selectors observe the scene since before this, so that they know its nodes when the panel is told.
@@ -61,7 +70,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
 
     def warm_up(self) -> None:
         """Starts the worker while the user still chooses; where packages are missing, Apply asks for them first."""
-        if dependencies.complete():
+        if dependencies.complete(self.packages):
             with self._failures("The worker could not start"):
                 self.runner.warm_up()
 
@@ -80,12 +89,8 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         state, form = self.state, self.form
         form.set_method(state.text("method", form.methods[0].name))
         form.set_machine(state.text("device", "auto"), int(state.text("seed", "0")))
-        for role, field in form.inputs.items():
-            several = field.declared.kind == "surfaces"
-            kept = state.references(f"input.{role}") if several else state.reference(f"input.{role}")
-            field.set(kept, state.text(f"segment.{role}"))
-        for name, output in form.outputs.items():
-            output.set(state.reference(f"output.{name}"))
+        for field in (*form.inputs.values(), *form.outputs.values()):
+            field.recall(state)
         for method in form.methods:
             forms = form.parameters[method.name]
             forms.choose(state.text(f"{method.name}.preset"))
@@ -101,14 +106,8 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         state.set_text("method", form.method.name)
         state.set_text("device", form.device)
         state.set_text("seed", str(form.seed))
-        for role, field in form.inputs.items():
-            if field.declared.kind == "surfaces":
-                state.set_references(f"input.{role}", field.node or ())
-            else:
-                state.set_reference(f"input.{role}", field.node)
-            state.set_text(f"segment.{role}", field.segment)
-        for name, output in form.outputs.items():
-            state.set_reference(f"output.{name}", output.node)
+        for field in (*form.inputs.values(), *form.outputs.values()):
+            field.keep(state)
         for name, text in form.forms.texts().items():
             state.set_text(f"{form.method.name}.{name}", text)
         state.set_text(f"{form.method.name}.preset", form.forms.preset.name if form.forms.preset else "")
@@ -164,7 +163,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         running = self.runner.running
         button.text = "Cancel" if running else "Apply"
         button.enabled = running or not missing
-        button.toolTip = "Stop the registration; the scene stays as it is." if running else "Run the registration."
+        button.toolTip = "Stop the run; the scene stays as it is." if running else self.form.method.summary
         if missing and not running:
             button.toolTip = f"Select the {missing.lower()} first."
         for frame in (self.ui.methodFrame, self.ui.inputsFrame, self.ui.outputsFrame, self.ui.machineFrame):
@@ -182,8 +181,8 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         """Hands the job over; a sentence in the status line where that cannot be."""
         self.save_state()
         self.live.begin()
-        with self._failures("The registration could not start"):
-            dependencies.ensure(self.title)
+        with self._failures("The run could not start"):
+            dependencies.ensure(self.title, self.packages)
             self.runner.start(self.request())
             self.ui.logSection.collapsed = False
             self.timer.start()
@@ -235,17 +234,21 @@ class MethodPanel(slicer.util.VTKObservationMixin):
             self.results.take(self.runner)
 
 
-def summary(registration: Registration) -> str:
+def summary(result: Result) -> str:
     """One sentence about a result, and a second one that points to its notes where there are any."""
-    record, metrics = registration.record, registration.metrics
+    record, metrics = result.record, result.metrics
     words = [f"Done in {record['seconds']:.0f} s on {record['device']}"]
     if "dice_after" in metrics:
         words.append(f"mean Dice {metrics['dice_before']:.2f} before and {metrics['dice_after']:.2f} after")
+    if "plate" in metrics:
+        words.append(f"plate {metrics['plate']:.1f}")
+    if "confidence" in metrics:
+        words.append(f"{100 * metrics['confidence']:.0f} % sure")
     if metrics.get("settled") == 0:
         words.append("stopped at the limit of iterations")
     if metrics.get("folded_fraction") == 0:
         words.append("no folded voxels")
     elif "folded_fraction" in metrics:
         words.append(f"{100 * metrics['folded_fraction']:.2g} % folded voxels")
-    notes = {0: "", 1: " Read the note under Results."}.get(len(registration.notes), " Read the notes under Results.")
+    notes = {0: "", 1: " Read the note under Results."}.get(len(result.notes), " Read the notes under Results.")
     return ", ".join(words) + "." + notes

@@ -1,4 +1,4 @@
-"""The rows of a method panel that choose nodes: inputs by role, and outputs."""
+"""The rows of a method panel that choose inputs by role, and outputs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import vtk
 from regsuite.catalog import Input, Output
 
 from RegistrationSuiteLib.panel.fields import Changed, tooltip
+from RegistrationSuiteLib.panel.paths import PathField, PathOutput
+from RegistrationSuiteLib.state import PanelState
 
 NODE_TYPES = {
     "image": ["vtkMRMLScalarVolumeNode"],
+    "section": ["vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode"],
     "mask": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "labels": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "points": ["vtkMRMLMarkupsFiducialNode", "vtkMRMLModelNode"],
@@ -75,6 +78,16 @@ class InputField(slicer.util.VTKObservationMixin):
     def segment(self) -> str:
         """The chosen segment's ID; empty for all of them."""
         return str(self.segments.currentData or "") if self._has_choice() else ""
+
+    def keep(self, state: PanelState) -> None:
+        """Writes the choice into the panel's state."""
+        state.set_reference(f"input.{self.declared.role}", self.node)
+        state.set_text(f"segment.{self.declared.role}", self.segment)
+
+    def recall(self, state: PanelState) -> None:
+        """Shows the choice that the panel's state keeps."""
+        role = self.declared.role
+        self.set(state.reference(f"input.{role}"), state.text(f"segment.{role}"))
 
     def set(self, node: Any, segment: str) -> None:
         """Shows a choice without telling anyone."""
@@ -159,6 +172,14 @@ class SurfacesField(slicer.util.VTKObservationMixin):
         """The nodes that are ticked; None where none is."""
         return [node for node in self.selector.checkedNodes() if node is not None] or None  # while a scene closes
 
+    def keep(self, state: PanelState) -> None:
+        """Writes the choice into the panel's state."""
+        state.set_references(f"input.{self.declared.role}", self.node or ())
+
+    def recall(self, state: PanelState) -> None:
+        """Shows the choice that the panel's state keeps."""
+        self.set(state.references(f"input.{self.declared.role}"))
+
     def set(self, nodes: Sequence[Any] | None, _segment: str = "") -> None:
         """Shows a choice without telling anyone."""
         self._setting = True
@@ -188,16 +209,22 @@ class SurfacesField(slicer.util.VTKObservationMixin):
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
 
 
-def input_field(declared: Input, changed: Changed) -> InputField | SurfacesField:
+AnyInput = InputField | SurfacesField | PathField
+
+
+def input_field(declared: Input, changed: Changed) -> AnyInput:
     """The field that suits an input's kind."""
-    return (SurfacesField if declared.kind == "surfaces" else InputField)(declared, changed)
+    kinds: dict[str, type[AnyInput]] = {"surfaces": SurfacesField, "checkpoint": PathField}
+    return kinds.get(declared.kind, InputField)(declared, changed)
 
 
 OUTPUT_TYPES = {
     "transform": ["vtkMRMLTransformNode"],
     "image": ["vtkMRMLScalarVolumeNode"],
     "labels": ["vtkMRMLSegmentationNode"],
+    "checkpoint": [],
 }
+"""Kinds of outputs that a user may choose, and the nodes they fill; a checkpoint is a file."""
 
 
 class OutputField:
@@ -216,6 +243,14 @@ class OutputField:
     def node(self) -> Any:
         return self.widget.currentNode()
 
+    def keep(self, state: PanelState) -> None:
+        """Writes the choice into the panel's state."""
+        state.set_reference(f"output.{self.declared.name}", self.node)
+
+    def recall(self, state: PanelState) -> None:
+        """Shows the choice that the panel's state keeps."""
+        self.set(state.reference(f"output.{self.declared.name}"))
+
     def set(self, node: Any) -> None:
         """Shows a choice without telling anyone."""
         self._setting = True
@@ -225,3 +260,11 @@ class OutputField:
     def onNode(self, _node: Any) -> None:
         if not self._setting:
             self._changed()
+
+
+AnyOutput = OutputField | PathOutput
+
+
+def output_field(declared: Output, changed: Changed) -> AnyOutput:
+    """The field that suits an output's kind."""
+    return (PathOutput if declared.kind == "checkpoint" else OutputField)(declared, changed)

@@ -11,7 +11,7 @@ import slicer.util
 from regsuite import wording
 from regsuite.catalog import Method
 
-from RegistrationSuiteLib import display, results
+from RegistrationSuiteLib import display, records
 from RegistrationSuiteLib.panel.fields import tooltip
 from RegistrationSuiteLib.runner import JobRunner
 from RegistrationSuiteLib.state import FIXED, MOVING, PanelState
@@ -29,13 +29,18 @@ NEEDS = {
     "showBeforeButton": ("organs_before", "organs_target"),
     "showAfterButton": ("organs_after", "organs_target"),
     "showErrorButton": ("organs_after", "organs_target"),
-    "showEnergyButton": ("energy_chart",),
     "showSpendingButton": ("spending_chart",),
 }
 """The outputs without which a widget is disabled."""
 
-COMMON = ("warped", "transform", "jacobian", "warped_labels", "energy_chart")
+COMMON = ("warped", "transform", "jacobian", "warped_labels")
 """Outputs whose widgets every panel has."""
+
+PLOTS = ("energy", "distances", "training")
+"""Curves of which a result has one that is worth a button of its own."""
+
+TABLES = ("organs", "overlap", "regions", "ranking", "validation", "metrics", "energy")
+"""Tables, the one worth most to a reader first."""
 
 MAPS = {
     "showJacobianButton": ("jacobian", display.show_jacobian),
@@ -70,12 +75,15 @@ class ResultsView:
 
     def _leave_out(self, methods: Iterable[Method]) -> None:
         """Hides what shows outputs that none of the panel's methods gives, and calls the plot what it plots."""
-        declared = {item.name: item for method in methods for item in method.outputs}
+        self._declared = {item.name: item for method in methods for item in method.outputs}
         for name, (output, *_) in NEEDS.items():
-            getattr(self._ui, name).visible = output in COMMON or output.removesuffix("_chart") in declared
-        if "energy" in declared:
-            self._ui.showEnergyButton.text = f"{declared['energy'].title} plot"
-            self._ui.showEnergyButton.toolTip = tooltip(declared["energy"].help)
+            getattr(self._ui, name).visible = output in COMMON or output.removesuffix("_chart") in self._declared
+        self._name_plot(next((name for name in PLOTS if name in self._declared), ""))
+
+    def _name_plot(self, curve: str) -> None:
+        if curve in self._declared:
+            self._ui.showEnergyButton.text = f"{self._declared[curve].title} plot"
+            self._ui.showEnergyButton.toolTip = tooltip(self._declared[curve].help)
 
     def _connect(self) -> None:
         ui = self._ui
@@ -131,6 +139,8 @@ class ResultsView:
         self._setting = True
         for name, outputs in NEEDS.items():
             getattr(self._ui, name).enabled = there and all(output in nodes for output in outputs)
+        self._name_plot(self._plotted())
+        self._ui.showEnergyButton.enabled = bool(self._plotted())
         self._ui.showTableButton.enabled = self._table() is not None
         self._ui.showMovingButton.enabled = there and bool(self._labels_on_moving())
         self._ui.evolutionSlider.maximum = max(1, self._frames() - 1)
@@ -139,7 +149,7 @@ class ResultsView:
         self._setting = False
 
     def _tell(self, nodes: dict[str, Any]) -> None:
-        notes, shape = results.notes_of(nodes), wording.shape_line(results.metrics_of(nodes))
+        notes, shape = records.notes_of(nodes), wording.shape_line(records.metrics_of(nodes))
         self._ui.notesLabel.text = "\n".join(notes if len(notes) < 2 else (f"• {note}" for note in notes))
         self._ui.notesLabel.visible = bool(notes)
         self._ui.shapeLabel.text = shape
@@ -156,10 +166,15 @@ class ResultsView:
     def _labels_on_moving(self) -> list[Any]:
         return display.labels_on(self.moving, self.nodes.values()) if self.moving is not None else []
 
+    def _plotted(self) -> str:
+        """The curve that the button plots; empty where there is none."""
+        nodes = self.nodes
+        return next((name for name in PLOTS if f"{name}_chart" in nodes), "")
+
     def _table(self) -> Any:
         """The table worth most to a reader."""
         nodes = self.nodes
-        return next((nodes[name] for name in ("organs", "overlap", "metrics", "energy") if name in nodes), None)
+        return next((nodes[name] for name in TABLES if name in nodes), None)
 
     # --- the user ---
 
@@ -200,7 +215,10 @@ class ResultsView:
             if visible and self._ui.showMovingButton.checked:
                 self.onOverlay()
             with self._state.showing():
-                display.show_labels(self.nodes["warped_labels"], visible)
+                self._show_labels(visible)
+
+    def _show_labels(self, visible: bool) -> None:
+        display.show_labels(self.nodes["warped_labels"], visible)
 
     def _show_organs(self, button: str, visible: bool) -> None:
         """One of the three at a time; where none is wanted any more, none is shown."""
@@ -255,7 +273,7 @@ class ResultsView:
         slider.value = 0 if slider.value >= slider.maximum else slider.value + 1
 
     def onEnergy(self) -> None:
-        display.show_plot(self.nodes["energy_chart"])
+        display.show_plot(self.nodes[f"{self._plotted()}_chart"])
 
     def onSpending(self) -> None:
         display.show_plot(self.nodes["spending_chart"])

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from regsuite.catalog.cells import cells_of
 from regsuite.errors import InputError
 
-InputKind = Literal["image", "section", "mask", "labels", "points", "surfaces", "checkpoint"]
+InputKind = Literal["image", "section", "sections", "mask", "labels", "points", "surfaces", "checkpoint"]
 OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table", "surface", "checkpoint"]
-Gives = Literal["registration", "checkpoint"]
+Gives = Literal["registration", "series", "checkpoint"]
 ParameterType = Literal["float", "int", "bool", "choice", "floats", "table"]
 Matrix = Literal["", "coherence", "transition"]
 Frame = Literal["fixed", "moving"]
@@ -221,7 +221,7 @@ class Method:
 
     parameters_type: a frozen dataclass whose fields were made by :func:`parameter`;
     entry: "module:function" of ``run(inputs, parameters, context)``, imported when it runs;
-    gives: what that returns, a Registration or, with the checkpoint, a Training.
+    gives: what that returns, a Registration, a Series of them or, with the checkpoint, a Training.
     """
 
     name: str

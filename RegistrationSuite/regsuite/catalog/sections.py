@@ -87,6 +87,24 @@ class AtlasSliceParameters(SectionParameters):
 
 
 @dataclass(frozen=True)
+class AtlasSeriesParameters(SectionParameters):
+    """Of several sections together."""
+
+    cut: str = parameter(
+        "oblique",
+        "Cut",
+        "Whether the brain may have been cut at an angle to the plates, one for all sections, or parallel to them.",
+        choices=("oblique", "parallel"),
+    )
+    order: str = parameter(
+        "names",
+        "Order",
+        "Whether sections follow each other by the numbers in their names, or in an order that is to be found.",
+        choices=("names", "unknown"),
+    )
+
+
+@dataclass(frozen=True)
 class MutualInformationParameters(SectionParameters):
     """Of the baseline."""
 
@@ -154,6 +172,7 @@ class EncoderParameters:
 
 
 _SECTION = Input("fixed", "section", "Section", "A microscopy section: one slice, grey, colour or of several channels.")
+_SECTIONS = Input("sections", "sections", "Sections", "Sections of one brain: files, or a folder of them.")
 _TEMPLATE = Input("moving", "image", "Atlas", "The atlas's template: a 3D image.")
 _ANNOTATION = Input(
     "moving_labels",
@@ -204,6 +223,25 @@ METHODS = (
         ),
         entry="regsuite.methods.sections:run_atlas_slice",
         dimensions=(3,),
+    ),
+    Method(
+        name="atlas-series",
+        title="Atlas series identification",
+        summary="Finds the places of a brain's sections in an atlas together: in order, evenly, and cut at one angle.",
+        citation=SIAMESE,
+        inputs=(_SECTIONS, _TEMPLATE, _ANNOTATION, _ENCODER),
+        parameters_type=AtlasSeriesParameters,
+        outputs=(
+            Output("series", "table", "Series", "Each section's plate, depth, angles and probability, in their order."),
+            Output("depths", "curve", "Depths", "Of the sections, alone and together, over their numbers."),
+        ),
+        presets=(
+            Preset("series", "A series in order", "Numbers in the names say the order.", {"deformation": "none"}),
+            Preset("fit", "Fitted too", "Every plate is also fitted smoothly to its section.", {}),
+        ),
+        entry="regsuite.methods.sections:run_atlas_series",
+        dimensions=(3,),
+        gives="series",
     ),
     Method(
         name="atlas-slice-mi",

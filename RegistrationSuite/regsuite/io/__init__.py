@@ -10,7 +10,15 @@ from regsuite.io.atlases import read_atlas
 from regsuite.io.images import read_image, read_labels, write_image, write_labels
 from regsuite.io.points import read_points, write_points
 from regsuite.io.pyramids import write_labels_tiff
-from regsuite.io.sections import SectionFile, find_sections, open_section, read_section, section_grid, section_numbers
+from regsuite.io.sections import (
+    SectionFile,
+    find_sections,
+    open_section,
+    read_section,
+    read_sections,
+    section_grid,
+    section_numbers,
+)
 from regsuite.io.series import read_series, write_series
 from regsuite.io.surfaces import read_surface, read_surfaces, write_surface
 from regsuite.io.transforms import read_transform, write_transform
@@ -28,6 +36,7 @@ __all__ = [
     "read_labels",
     "read_points",
     "read_section",
+    "read_sections",
     "read_series",
     "read_surface",
     "read_surfaces",

@@ -24,7 +24,7 @@ from regsuite.io.images import read_image
 from regsuite.io.levels import Level, bands, shrunk
 from regsuite.io.pixels import COLOURS, Pixel, channels_of, pixel_of
 from regsuite.io.rasters import JPEG, PNG, RasterLevel, png_pixel
-from regsuite.spatial import Grid, Image
+from regsuite.spatial import Grid, Image, SectionSet
 
 SECTION_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".tf2", ".tf8", ".svs", ".ndpi", ".scn", ".bif")
 
@@ -98,14 +98,31 @@ def open_section(path: Path | str) -> SectionFile:
         return _described(file, levels, channels, pixel_of(series))
 
 
-def read_section(path: Path | str) -> Image:
-    """A section to be worked on, at most 2048 pixels long: (1, C, 1, H, W), of a picture or of a volume of one slice.
+def read_section(path: Path | str, longest: int = LONGEST) -> Image:
+    """A section to be worked on, at most ``longest`` pixels long: (1, C, 1, H, W), of a picture or of a volume of one
+    slice, which is read whole.
 
     InputError where the file cannot be read.
     """
     if ending_of(path) is None:
         return as_slice(read_image(path))
-    return open_section(path).read(LONGEST)
+    return open_section(path).read(longest)
+
+
+def read_sections(paths: Sequence[Path | str]) -> SectionSet:
+    """A series, of files or of folders of them, in the order of its numbers; at most 1024 pixels long each.
+
+    InputError where there is none, one cannot be read, or two have one name.
+    """
+    files = [file for path in paths for file in (find_sections(path).files if Path(path).is_dir() else [Path(path)])]
+    if not files:
+        raise InputError("No section was given: give files, or a folder of them.")
+    names = [section_name(file) for file in files]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"Two sections are called '{repeated[0]}': give each a name of its own.")
+    placed = sorted(zip(section_numbers(files), files, strict=True))
+    return SectionSet([read_section(file, LONGEST // 2) for _, file in placed], [number for number, _ in placed])
 
 
 def ending_of(path: Path | str) -> str | None:

@@ -2,7 +2,7 @@
 
 from regsuite.jobs.client import WorkerClient
 from regsuite.jobs.job import Job
-from regsuite.jobs.local import execute, read_inputs, run, train
+from regsuite.jobs.local import execute, read_inputs, run, run_series, train
 from regsuite.jobs.message import Message
 
-__all__ = ["Job", "Message", "WorkerClient", "execute", "read_inputs", "run", "train"]
+__all__ = ["Job", "Message", "WorkerClient", "execute", "read_inputs", "run", "run_series", "train"]

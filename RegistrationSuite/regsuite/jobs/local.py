@@ -23,14 +23,17 @@ from regsuite.jobs.job import Job
 from regsuite.progress import Context, Part, Progress
 
 if TYPE_CHECKING:
-    from regsuite.learning.checkpoint import Checkpoint
-    from regsuite.registration import Registration, Result, Training
-    from regsuite.spatial import Image, LabelImage, PointSet, Surfaces
+    from regsuite.registration import Registration, Result, Series, Training
 
 
 def run(job: Job, progress: Progress | None = None) -> Registration:
     """Register, as ``job`` says; see :func:`execute`. InputError where its method registers nothing."""
     return _of_kind(job, "registration", progress)
+
+
+def run_series(job: Job, progress: Progress | None = None) -> Series:
+    """Register several, as ``job`` says; see :func:`execute`. InputError where its method registers no series."""
+    return _of_kind(job, "series", progress)
 
 
 def train(job: Job, progress: Progress | None = None) -> Training:
@@ -115,8 +118,8 @@ def _read(item: Input, value: Any) -> Any:
     from regsuite import io
 
     files = [os.fspath(path) for path in paths]
-    if item.kind == "surfaces":
-        return io.read_surfaces(files)
+    if item.kind in ("surfaces", "sections"):
+        return io.read_surfaces(files) if item.kind == "surfaces" else io.read_sections(files)
     if len(files) != 1:
         raise InputError(f"The input '{item.title}' takes one file, and {len(files)} were given: give one of them.")
     return _READERS[item.kind]()(files[0])
@@ -167,11 +170,14 @@ def _on_device(method: Method, inputs: Mapping[str, Any], parameters: Any, conte
 
 def _on_cpu(result: Result) -> Result:
     """The result where every reader can use it."""
-    from regsuite.registration import Registration, Training
+    from regsuite.registration import Registration, Series, Training
 
     if isinstance(result, Training):
         weights = {name: value.cpu() for name, value in result.checkpoint.weights.items()}
         return replace(result, checkpoint=replace(result.checkpoint, weights=weights))
+    if isinstance(result, Series):
+        parts = {name: _registration_on_cpu(part) for name, part in result.parts.items()}
+        return replace(result, parts=parts)
     assert isinstance(result, Registration)
     return _registration_on_cpu(result)
 
@@ -213,10 +219,12 @@ def _seeded(context: Context) -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def _geometry(value: Image | LabelImage | PointSet | Surfaces | Checkpoint, given: Any) -> dict[str, Any]:
+def _geometry(value: Any, given: Any) -> dict[str, Any]:
     """What the record says of an input: where it came from and where it lies."""
     if hasattr(value, "card"):
         return {"card": value.card, **({"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {})}
+    if hasattr(value, "numbers"):
+        return {"sections": {part.name: asdict(part.grid) for part in value.parts}}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}

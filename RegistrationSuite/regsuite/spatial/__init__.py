@@ -4,5 +4,6 @@ from regsuite.spatial.grid import Grid
 from regsuite.spatial.image import Image, LabelImage, PointSet
 from regsuite.spatial.meshes import Surface, Surfaces
 from regsuite.spatial.sampling import sample, sample_index
+from regsuite.spatial.sections import SectionSet
 
-__all__ = ["Grid", "Image", "LabelImage", "PointSet", "Surface", "Surfaces", "sample", "sample_index"]
+__all__ = ["Grid", "Image", "LabelImage", "PointSet", "SectionSet", "Surface", "Surfaces", "sample", "sample_index"]

@@ -15,12 +15,17 @@ depth, angles and the affine map in the plane, then a deformation fits the plate
 
 from __future__ import annotations
 
-from regsuite.catalog.sections import AtlasSliceParameters, EncoderParameters, MutualInformationParameters
+from regsuite.catalog.sections import (
+    AtlasSeriesParameters,
+    AtlasSliceParameters,
+    EncoderParameters,
+    MutualInformationParameters,
+)
 from regsuite.methods.sections.baseline import by_information
 from regsuite.methods.sections.run import Run
 from regsuite.methods.sections.telling import Inputs
 from regsuite.progress import Context
-from regsuite.registration import Registration, Training
+from regsuite.registration import Registration, Series, Training
 
 
 def run_atlas_slice(inputs: Inputs, parameters: AtlasSliceParameters, context: Context) -> Registration:
@@ -31,6 +36,13 @@ def run_atlas_slice(inputs: Inputs, parameters: AtlasSliceParameters, context: C
 def run_mutual_information(inputs: Inputs, parameters: MutualInformationParameters, context: Context) -> Registration:
     """By mutual information with every plate."""
     return by_information(inputs, parameters, context)
+
+
+def run_atlas_series(inputs: Inputs, parameters: AtlasSeriesParameters, context: Context) -> Series:
+    """Several sections of one brain, together."""
+    from regsuite.methods.sections.series import series_of
+
+    return series_of(inputs, parameters, context)
 
 
 def run_atlas_encoder(inputs: Inputs, parameters: EncoderParameters, context: Context) -> Training:

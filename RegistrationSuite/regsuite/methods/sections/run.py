@@ -8,7 +8,7 @@ import torch
 
 from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.learning.encoder import encoder_of
+from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.given import started_view
 from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
 from regsuite.methods.sections.pose import Posed, angles_of, posed
@@ -51,7 +51,7 @@ class Run:
         identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
         self.progress.step(0.25, "slicing the atlas")
         found, identified = self._posed(section, identified)
-        told = Told(self.asked, self._answer(section, identified, found))
+        told = Told(self.asked, answer_of(self.trained, section, identified, found))
         self._doubt(section, identified.view, told)
         self.progress.step(0.4, "fitting the plate")
         result = told.registration(replace(self.context, progress=Part(self.progress, 0.4, 0.9)))
@@ -88,16 +88,6 @@ class Run:
 
     # --- doubts ---
 
-    def _answer(self, section: Prepared, identified: Identified, found: Posed) -> Answer:
-        """With a belief in each plate, by its embedding and by how far it lies from where slicing arrived."""
-        distances = identified.distances / float(self.trained.card["training"]["margin"])
-        depth = float(found.found.pose[0])
-        off = (self.plates.depths() - depth) / max(self.plates.spacing, self.trained.anatomy.pixel)
-        belief = torch.softmax(-distances.double().square() - 0.5 * off.square(), dim=0)
-        told = evidence(distances, self.plates.number(depth), found.found.energy)
-        sure = probability(self.trained.sureness.cpu(), told)
-        return Answer(section, self.plates, identified.view, found, identified.distances, belief, sure)
-
     def _doubt(self, section: Prepared, view: View, told: Told) -> None:
         turn = view.turn
         if abs(turn) > _TURNED:
@@ -119,3 +109,15 @@ class Run:
                 "The section may be of another organ, too little of it may be there, or the encoder may need more "
                 "training."
             )
+
+
+def answer_of(trained: TrainedEncoder, section: Prepared, identified: Identified, found: Posed) -> Answer:
+    """With a belief in each plate, by its embedding and by how far it lies from where slicing arrived."""
+    plates = trained.anatomy.plates
+    distances = identified.distances / float(trained.card["training"]["margin"])
+    depth = float(found.found.pose[0])
+    off = (plates.depths() - depth) / max(plates.spacing, trained.anatomy.pixel)
+    belief = torch.softmax(-distances.double().square() - 0.5 * off.square(), dim=0)
+    told = evidence(distances, plates.number(depth), found.found.energy)
+    sure = probability(trained.sureness.cpu(), told)
+    return Answer(section, plates, identified.view, found, identified.distances, belief, sure)

@@ -21,11 +21,11 @@ from regsuite.methods.sections.pose import Posed, angles_of, plane_of
 from regsuite.methods.sections.prepared import Prepared
 from regsuite.progress import Context
 from regsuite.registration import Curve, Registration, Table
-from regsuite.spatial import Grid, Image, LabelImage, PointSet
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet
 from regsuite.spatial.plates import POSE, Plates, cut
 from regsuite.transforms import Affine, warp_image, warp_labels
 
-Inputs = Mapping[str, Image | LabelImage | PointSet | Checkpoint]
+Inputs = Mapping[str, Image | LabelImage | PointSet | SectionSet | Checkpoint]
 
 _THUMBNAIL = 320
 """Pixels of a candidate's picture, on its longer side."""
@@ -172,14 +172,15 @@ class Told:
             "depth_mm": float(pose[0]),
             "pitch_deg": pitch,
             "yaw_deg": yaw,
-            "turned_deg": _wrapped(self.answer.view.turn + math.degrees(float(pose[3]))),
+            "turned_deg": _wrapped(self.answer.view.turn - math.degrees(float(pose[3]))),
             "pixel_um": self.pixel_um,
         }
         if math.isfinite(self.found.found.energy):
             result.metrics["dissimilarity"] = self.found.found.energy
         if self.answer.confidence is not None:
             result.metrics["confidence"] = self.answer.confidence
-        result.metrics |= evaluation.inverse_consistency(result.transform, result.inverse, result.fixed_grid)
+        errors = evaluation.inverse_consistency(result.transform, result.inverse, result.fixed_grid)
+        result.metrics |= {name: value * self.atlas_mm for name, value in errors.items()}
         zero = [[float(value) for value in row] for row in plane_of(self.section, self.answer.view)]
         result.record["chosen"] = {
             "axis": self.plates.axis,

@@ -1,0 +1,312 @@
+"""What a panel shows of a section that was found in an atlas: candidates, the atlas held over it, its place in 3D."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import qt
+import slicer
+import slicer.util
+from regsuite.catalog import Method
+
+from RegistrationSuiteLib import dependencies, display, plates
+from RegistrationSuiteLib.panel.fields import value_text
+from RegistrationSuiteLib.panel.live import draw_section
+from RegistrationSuiteLib.panel.results import ResultsView
+from RegistrationSuiteLib.runner import JobRunner
+from RegistrationSuiteLib.scene.cuts import slice_model
+from RegistrationSuiteLib.state import PanelState
+
+UI_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "UI", "Plates.ui")
+NOT_HERE = ("showGridButton", "showJacobianButton", "showMovingButton")
+"""Widgets that show nothing of a section in an atlas: the transform leads into another space."""
+HOLDER, SECTION_HOLDER = "adjust.atlas", "adjust.section"
+"""Roles of the transforms that hold the atlas, and the section in 3D, while they are adjusted."""
+SLICE, SURFACE = "space.section", "space.atlas"
+"""Roles of the models in 3D."""
+THUMBNAIL = (112, 96)
+
+
+class SectionResults(ResultsView):
+    """Shows also the plates. ``again`` starts another run with other values of parameters."""
+
+    def __init__(
+        self, ui: Any, state: PanelState, methods: Iterable[Method], again: Callable[[Mapping[str, str]], None]
+    ) -> None:
+        self.widget = slicer.util.loadUI(UI_FILE)
+        self.plates_ui = slicer.util.childWidgetVariables(self.widget)
+        self._again = again
+        self._takes: frozenset[str] = frozenset()
+        self._found: plates.Place | None = None
+        self._strip: list[str] = []
+        super().__init__(ui, state, methods)
+        for name in NOT_HERE:
+            getattr(ui, name).visible = False
+
+    def _connect(self) -> None:
+        super()._connect()
+        ui = self.plates_ui
+        ui.candidatesList.connect("currentRowChanged(int)", self.onCandidate)
+        ui.candidatesList.connect("itemClicked(QListWidgetItem*)", self.onCandidateClicked)
+        ui.usePlateButton.connect("clicked()", self.onUsePlate)
+        ui.showRankingButton.connect("clicked()", self.onRanking)
+        ui.showSpaceButton.connect("toggled(bool)", self.onSpace)
+        ui.adjustButton.connect("toggled(bool)", self.onAdjust)
+        ui.acceptButton.connect("clicked()", self.onAccept)
+        for slider in (ui.plateSlider, ui.pitchSlider, ui.yawSlider):
+            slider.connect("valueChanged(double)", self.onPose)
+
+    def take(self, runner: JobRunner) -> None:
+        self.leave()
+        self._show_space(False)
+        for role in (SLICE, SURFACE):
+            self._state.set_reference(role, None)
+        super().take(runner)
+
+    def offer(self, method: Method) -> None:
+        """Another run is one of this method: what it takes can be used."""
+        self._takes = frozenset(each.name for each in method.parameters)
+        self._enable()
+
+    def refresh(self) -> None:
+        if self.fixed is None or self.moving is None:
+            self.leave()
+        super().refresh()
+        self._fill_strip()
+        self._found = self._place()
+        self._setting = True
+        if not self._adjusting:
+            self._show_pose()
+        self.plates_ui.adjustButton.checked = self._adjusting
+        surface = self._state.reference(SURFACE)
+        shown = surface is not None and bool(surface.GetDisplayNode().GetVisibility())
+        self.plates_ui.showSpaceButton.checked = shown
+        self._setting = False
+        self._enable()
+
+    def _enable(self) -> None:
+        ui, nodes, there = self.plates_ui, self.nodes, self._found is not None
+        ui.platesFrame.enabled = bool(nodes) and self.fixed is not None
+        for widget in (ui.plateSlider, ui.pitchSlider, ui.yawSlider, ui.adjustButton):
+            widget.enabled = there
+        ui.showSpaceButton.enabled = there and "inverse" in nodes
+        ui.showRankingButton.enabled = "ranking" in nodes
+        ui.usePlateButton.enabled = ui.candidatesList.currentRow > 0 and "plate" in self._takes
+        ui.acceptButton.enabled = self._adjusting and "pose" in self._takes
+
+    def _place(self) -> plates.Place | None:
+        """Where the last run found the section; None where its images are gone."""
+        if self.fixed is None or self.moving is None or not dependencies.is_installed("torch"):
+            return None
+        return plates.place_of(self.nodes)
+
+    # --- candidates ---
+
+    def _fill_strip(self) -> None:
+        """The section, and beside it the candidates."""
+        sequence = self.nodes.get("candidates") if self.fixed is not None else None
+        strip = [self.fixed.GetID(), sequence.GetID()] if sequence is not None else []
+        if strip == self._strip:
+            return
+        self._strip, was, self._setting = strip, self._setting, True
+        self.plates_ui.candidatesList.clear()
+        if sequence is not None:
+            self._add_picture(self.fixed, "Section")
+            for number, text in enumerate(self._captions(sequence.GetNumberOfDataNodes())):
+                self._add_picture(sequence.GetNthDataNode(number), text)
+        self._setting = was
+
+    def _add_picture(self, node: Any, text: str) -> None:
+        icon = qt.QIcon(draw_section(node, *THUMBNAIL))
+        self.plates_ui.candidatesList.addItem(qt.QListWidgetItem(icon, text))
+
+    def _captions(self, count: int) -> list[str]:
+        """Plate number and distance of each candidate."""
+        told = plates.candidates_of(self.nodes["ranking"]) if "ranking" in self.nodes else []
+        texts = [f"Plate {float(each.plate):.1f}\ndistance {float(each.distance):.3g}" for each in told]
+        return [*texts, *(f"Candidate {number + 1}" for number in range(len(texts), count))][:count]
+
+    def onCandidate(self, row: int) -> None:
+        self._enable()
+        if not self._setting and row >= 0:
+            self._show_candidate(row)
+
+    def onCandidateClicked(self, _item: Any) -> None:
+        self._show_candidate(self.plates_ui.candidatesList.currentRow)
+
+    def _show_candidate(self, row: int) -> None:
+        """A candidate over the section; the section itself alone."""
+        self.leave()
+        self._clear()
+        if row == 0:
+            display.show_overlay(self.fixed, None)
+            return
+        sequence = self.nodes["candidates"]
+        display.show_frame(sequence, row - 1)
+        proxy = display.browser_of(sequence).GetProxyNode(sequence)
+        display.show_overlay(self.fixed, proxy, self._ui.fadeSlider.value)
+
+    def onUsePlate(self) -> None:
+        chosen = plates.candidates_of(self.nodes["ranking"])[self.plates_ui.candidatesList.currentRow - 1]
+        self._again({"plate": chosen.plate, "pose": "0"})
+
+    def onRanking(self) -> None:
+        display.show_table(self.nodes["ranking"])
+
+    # --- by hand ---
+
+    @property
+    def _adjusting(self) -> bool:
+        return self._state.reference(HOLDER) is not None
+
+    def _pose(self) -> tuple[float, ...]:
+        """What the sliders say; what none of them was moved from stays as it was found, to all its digits."""
+        assert self._found is not None
+        ui, found = self.plates_ui, (self._found.plate, *self._found.angles)
+        sliders = (ui.plateSlider, ui.pitchSlider, ui.yawSlider)
+        moved = [abs(each.value - exact) > 0.5 * 10**-each.decimals for each, exact in zip(sliders, found, strict=True)]
+        values = [each.value if new else exact for each, exact, new in zip(sliders, found, moved, strict=True)]
+        return self._found.turned(*values)
+
+    def _show_pose(self) -> None:
+        """Puts the sliders where the section was found."""
+        ui, found = self.plates_ui, self._found
+        if found is None:
+            ui.placeLabel.text = "Press Apply to find the section in the atlas."
+            return
+        pitch, yaw = found.angles
+        ui.plateSlider.maximum = found.count
+        ui.plateSlider.value, ui.pitchSlider.value, ui.yawSlider.value = found.plate, pitch, yaw
+        ui.placeLabel.text = f"Plate {found.plate:.1f} of {found.count}, pitch {pitch:.1f}°, yaw {yaw:.1f}°."
+
+    def onAdjust(self, wanted: bool) -> None:
+        if self._setting:
+            return
+        if wanted:
+            self._hold()
+        else:
+            self.leave()
+            self.onOverlay()
+
+    def onPose(self, _value: float) -> None:
+        """A slider was moved."""
+        if self._setting or self._found is None:
+            return
+        if not self._adjusting:
+            self._hold()
+        pose = self._pose()
+        plates.turn(self._state.reference(HOLDER), self._found, pose)
+        self._follow_in_space(pose)
+
+    def _hold(self) -> None:
+        """The atlas over the section, with its regions."""
+        assert self._found is not None
+        self._clear()
+        self._ui.showLabelsButton.checked = False
+        if "warped_labels" in self.nodes:
+            self._show_labels(False)
+        annotation = self._state.reference("input.moving_labels")
+        with self._state.showing():
+            holder = plates.hold(self._found, self.moving, [annotation] if annotation is not None else [])
+            if annotation is not None and annotation.GetParentTransformNode() is holder:
+                display.show_labels(annotation, True, surfaces=False)
+        self._state.set_reference(HOLDER, holder)
+        self._follow_in_space(self._found.pose)
+        display.show_overlay(self.fixed, self.moving, self._ui.fadeSlider.value)
+        self._press_adjust(True)
+
+    def leave(self) -> None:
+        """The atlas goes back to where it was."""
+        holder, section = self._state.reference(HOLDER), self._state.reference(SECTION_HOLDER)
+        if holder is None:
+            return
+        self._state.set_reference(HOLDER, None)
+        self._state.set_reference(SECTION_HOLDER, None)
+        annotation = self._state.reference("input.moving_labels")
+        if annotation is not None and annotation.GetParentTransformNode() is holder:
+            display.show_labels(annotation, False)
+        if section is not None:
+            self._lay_on_result()
+            slicer.mrmlScene.RemoveNode(section)
+        plates.release(holder)
+        self._press_adjust(False)
+        was, self._setting = self._setting, True
+        self._show_pose()
+        self._setting = was
+
+    def _press_adjust(self, pressed: bool) -> None:
+        was, self._setting = self._setting, True
+        self.plates_ui.adjustButton.checked = pressed
+        self._setting = was
+        self._enable()
+
+    def onAccept(self) -> None:
+        pose = self._pose()
+        self._again({"pose": value_text(pose), "plate": "0"})
+
+    # --- in 3D ---
+
+    def onSpace(self, visible: bool) -> None:
+        if self._setting:
+            return
+        if visible and self._state.reference(SURFACE) is None:
+            self._make_space()
+        self._show_space(visible)
+
+    def _make_space(self) -> None:
+        """The section as a model in its colours, laid where it was found, and the atlas's surface around it."""
+        with self._state.showing():
+            section = slice_model(self.fixed, f"{self.fixed.GetName()} in the atlas")
+            surface = plates.atlas_surface(self.moving)
+        self._state.set_reference(SLICE, section)
+        self._state.set_reference(SURFACE, surface)
+        if self._adjusting:
+            self._follow_in_space(self._pose())
+        else:
+            self._lay_on_result()
+
+    def _show_space(self, visible: bool) -> None:
+        for role in (SLICE, SURFACE):
+            node = self._state.reference(role)
+            if node is not None:
+                node.GetDisplayNode().SetVisibility(visible)
+
+    def _lay_on_result(self) -> None:
+        """What is put under the inverse's node goes from the section to the atlas, bent as the result says."""
+        section, inverse = self._state.reference(SLICE), self.nodes.get("inverse")
+        if section is not None:
+            section.SetAndObserveTransformNodeID(inverse.GetID() if inverse is not None else None)
+
+    def _follow_in_space(self, pose: tuple[float, ...]) -> None:
+        """The section in 3D moves with the sliders."""
+        section, holder = self._state.reference(SLICE), self._state.reference(SECTION_HOLDER)
+        if section is None or self._found is None:
+            return
+        if holder is None:
+            with self._state.showing():
+                holder = plates.section_holder(self._found, pose, f"{self.fixed.GetName()} at the atlas")
+            self._state.set_reference(SECTION_HOLDER, holder)
+            section.SetAndObserveTransformNodeID(holder.GetID())
+        plates.section_holder(self._found, pose, "", holder)
+
+    # --- the other buttons ---
+
+    def onOverlay(self) -> None:
+        self.leave()
+        super().onOverlay()
+
+    def _show_labels(self, visible: bool) -> None:
+        """Outlines; a slice has no surface."""
+        if visible:
+            self.leave()
+        display.show_labels(self.nodes["warped_labels"], visible, surfaces=False)
+
+    def onUndo(self) -> None:
+        self.leave()
+        super().onUndo()
+
+    def close(self) -> None:
+        self.leave()
+        super().close()

@@ -1,0 +1,180 @@
+"""A series of sections of one brain: their plates found together, in order, and cut at the same angles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from regsuite.catalog.sections import AtlasSeriesParameters
+from regsuite.learning.checkpoint import Checkpoint
+from regsuite.learning.encoder import TrainedEncoder, encoder_of
+from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
+from regsuite.methods.sections.pose import Posed, angles_of, posed
+from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.run import answer_of
+from regsuite.methods.sections.telling import Asked, Inputs, Told
+from regsuite.progress import Context, Part, Progress
+from regsuite.registration import Curve, Registration, Table
+from regsuite.registration import Series as Results
+from regsuite.solvers.ordering import ordered
+from regsuite.spatial import Image, LabelImage, SectionSet
+from regsuite.spatial.plates import POSE
+
+_SLACK = 2.0
+"""Plates by which two consecutive sections may well be off their even distance."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A section of a series: how it was seen and where it lies."""
+
+    section: Prepared
+    identified: Identified
+    posed: Posed
+
+
+@dataclass(frozen=True)
+class Series:
+    """placed: in the order of the numbers; angles: pitch and yaw that all share, rad; depths: of
+    the plates, mm."""
+
+    placed: list[Placed]
+    angles: tuple[float, float]
+    depths: Tensor
+
+
+def placed_together(
+    sections: Sequence[Prepared], numbers: Sequence[int], trained: TrainedEncoder, parallel: bool, progress: Progress
+) -> Series:
+    """numbers: of the sections, rising; parallel: none was cut at an angle."""
+    seen = _looked_at(sections, trained, parallel, progress)
+    margin = float(trained.card["training"]["margin"])
+    costs = np.stack([(each.distances / margin).double().square().numpy() for each in seen])
+    order = ordered(costs, np.asarray(numbers, dtype=float), _SLACK)
+    return _placed_from(order.plates, sections, seen, trained, parallel, progress)
+
+
+def placed_anyhow(sections: Sequence[Prepared], trained: TrainedEncoder, parallel: bool, progress: Progress) -> Series:
+    """The same where nothing is known of their order: each lies where it looks to, and all share their angles."""
+    seen = _looked_at(sections, trained, parallel, progress)
+    plates = np.array([int(each.distances.argmin()) for each in seen])
+    return _placed_from(plates, sections, seen, trained, parallel, progress)
+
+
+def _looked_at(
+    sections: Sequence[Prepared], trained: TrainedEncoder, parallel: bool, progress: Progress
+) -> list[Identified]:
+    seen = []
+    for place, section in enumerate(sections):
+        progress.step(0.2 * place / len(sections), f"looking at section {place + 1} of {len(sections)}")
+        seen.append(identify(section, trained, pixel_is_known(section, trained), parallel))
+    return seen
+
+
+def _placed_from(
+    plates: np.ndarray,
+    sections: Sequence[Prepared],
+    seen: Sequence[Identified],
+    trained: TrainedEncoder,
+    parallel: bool,
+    progress: Progress,
+) -> Series:
+    starts = [_start(trained, int(plate)) for plate in plates]
+    alone = _each(sections, seen, starts, trained, not parallel, Part(progress, 0.2, 0.6))
+    angles = (0.0, 0.0) if parallel else _shared(alone)
+    for start, found in zip(starts, alone, strict=True):
+        start[0] = found.found.pose[0]
+        start[1:3] = torch.tensor(angles)
+    together = alone if parallel else _each(sections, seen, starts, trained, False, Part(progress, 0.6, 1.0))
+    parts = zip(sections, seen, together, strict=True)
+    return Series([Placed(*part) for part in parts], angles, trained.anatomy.plates.depths())
+
+
+def _start(trained: TrainedEncoder, plate: int) -> Tensor:
+    start = torch.zeros(len(POSE))
+    start[0] = float(trained.anatomy.plates.depths()[plate])
+    return start
+
+
+def _each(
+    sections: Sequence[Prepared],
+    seen: Sequence[Identified],
+    starts: Sequence[Tensor],
+    trained: TrainedEncoder,
+    angles: bool,
+    progress: Progress,
+) -> list[Posed]:
+    found = []
+    for place, (section, identified, start) in enumerate(zip(sections, seen, starts, strict=True)):
+        progress.step(place / len(sections), f"slicing the atlas for section {place + 1} of {len(sections)}")
+        found.append(posed(section, identified.view, trained.anatomy, start[None], angles, True, progress))
+    return found
+
+
+def _shared(found: Sequence[Posed]) -> tuple[float, float]:
+    """The middle one of each angle, sections that fit better counting more."""
+    poses = np.stack([each.found.pose.double().numpy() for each in found])
+    weights = np.array([1 - min(each.found.energy, 0.99) for each in found])
+    return _median(poses[:, 1], weights), _median(poses[:, 2], weights)
+
+
+def _median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) >= 0.5 * weights.sum()
+    return float(values[order][int(np.argmax(reached))])
+
+
+def series_of(inputs: Inputs, parameters: AtlasSeriesParameters, context: Context) -> Results:
+    """Of atlas-series."""
+    sections, template, checkpoint = (inputs[role] for role in ("sections", "moving", "encoder"))
+    labels = inputs.get("moving_labels")
+    assert isinstance(sections, SectionSet)
+    assert isinstance(template, Image)
+    assert isinstance(checkpoint, Checkpoint)
+    assert labels is None or isinstance(labels, LabelImage)
+    trained, notes = encoder_of(checkpoint, template, labels, context.device)
+    ready = [prepared(part, parameters.channel) for part in sections.parts]
+    part = Part(context.progress, 0.0, 0.6)
+    parallel = parameters.cut == "parallel"
+    if parameters.order == "unknown":
+        series = placed_anyhow(ready, trained, parallel, part)
+    else:
+        series = placed_together(ready, sections.numbers, trained, parallel, part)
+    results = Results(parts={}, notes=notes)
+    for place, (image, placed) in enumerate(zip(sections.parts, series.placed, strict=True)):
+        share = Part(context.progress, 0.6 + 0.4 * place / len(ready), 0.6 + 0.4 * (place + 1) / len(ready))
+        asked = Asked(image, template, labels, None, parameters)
+        told = Told(asked, answer_of(trained, placed.section, placed.identified, placed.posed))
+        results.parts[image.name] = told.registration(replace(context, progress=share))
+    _tell(results, sections, series)
+    return results
+
+
+def _tell(results: Results, sections: SectionSet, series: Series) -> None:
+    rows, curve = [], Curve(x_title="section", y_title="depth mm")
+    parts: list[Registration] = list(results.parts.values())
+    for image, number, placed, part in zip(sections.parts, sections.numbers, series.placed, parts, strict=True):
+        depth, (pitch, yaw) = float(placed.posed.found.pose[0]), angles_of(placed.posed.found.pose)
+        rows.append([image.name, number, part.metrics["plate"], depth, pitch, yaw, part.metrics["confidence"]])
+        alone = placed.identified.distances.argmin()
+        curve.add(number, together=depth, alone=float(series.depths[alone]))
+    columns = ["section", "number", "plate", "depth mm", "pitch °", "yaw °", "probability"]
+    results.tables["series"] = Table("Series", columns, rows)
+    results.curves["depths"] = curve
+    pitch, yaw = (float(np.degrees(angle)) for angle in series.angles)
+    results.metrics |= {"pitch_deg": pitch, "yaw_deg": yaw}
+    crossed = _crossed(curve.values["together"])
+    if crossed:
+        names = ", ".join(str(rows[place][0]) for place in crossed)
+        results.notes.append(f"Out of order, check them: {names}.")
+
+
+def _crossed(depths: Sequence[float]) -> list[int]:
+    """Sections whose depth is not between those of their neighbours."""
+    steps = np.diff(depths)
+    forth = np.sign(np.median(steps)) if len(steps) else 0
+    return [place + 1 for place, step in enumerate(steps) if step * forth < 0]
