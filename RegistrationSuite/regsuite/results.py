@@ -143,10 +143,8 @@ def _write_tables(result: Result, folder: Path) -> dict[str, str]:
 def _write_page(
     registration: Registration, folder: Path, inputs: Mapping[str, Any], pictures: Sequence[Picture]
 ) -> dict[str, str]:
-    """report.html and its pictures, as in the report; nothing where matplotlib is missing, or of a single slice in
-    space, which its pictures cannot cut."""
-    grid = registration.fixed_grid
-    if importlib.util.find_spec("matplotlib") is None or (grid.dim == 3 and 1 in grid.shape):
+    """report.html and its pictures, as in the report; nothing where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
         return {}
 
     from regsuite import report  # it needs matplotlib

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from regsuite import io
 from regsuite.errors import InputError
 from regsuite.io.anchoring import ALLEN_TARGET, ALLEN_VOXEL, Anchoring
 from regsuite.io.sections import LONGEST, STAND_IN_PIXEL, ending_of
 from regsuite.registration import Registration
-from regsuite.spatial import Grid, LabelImage
+from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.grid import BLOCK_VOXELS
 from regsuite.spatial.slices import upright
 from regsuite.transforms import Transform, warp_labels
@@ -84,13 +85,18 @@ def _given(registration: Registration) -> Mapping[str, Any]:
     return dict(registration.record.get("inputs", {}).get("fixed", {}))
 
 
+def _name(inputs: Mapping[str, Any]) -> str:
+    """Of the section, where it is known."""
+    return str(getattr(inputs.get("fixed"), "name", ""))
+
+
 def _series(
     registration: Registration, inputs: Mapping[str, Any], picture: io.SectionFile | None, anchoring: Anchoring
 ) -> io.AnchoredSeries:
     """One section in the atlas that was given; of the Allen mouse brain's size, in QuickNII's own."""
     given, atlas = _given(registration), inputs["moving"]
-    name = Path(given["path"]).name if "path" in given else given.get("name") or "section"
-    width, height = (picture.width, picture.height) if picture is not None else _size(inputs["fixed"])
+    name = Path(given["path"]).name if "path" in given else given.get("name") or _name(inputs) or "section"
+    width, height = (picture.width, picture.height) if picture is not None else _size(registration.fixed_grid)
     target, resolution = atlas.name, io.resolution_of(atlas.grid)
     if io.resolution_of(atlas.grid, ALLEN_VOXEL) == _ALLEN_RESOLUTION:
         scale = np.array(_ALLEN_RESOLUTION) / resolution
@@ -101,7 +107,7 @@ def _series(
     return io.AnchoredSeries(Path(name).stem, target, (section,), resolution)
 
 
-def _size(section: Any) -> tuple[int, int]:
+def _size(grid: Grid) -> tuple[int, int]:
     """Columns and rows of a section as it stands."""
-    height, width = upright(section)[0].shape[1:]
+    height, width = upright(Image(torch.empty(1, 1, *grid.shape), grid))[0].shape[1:]
     return int(width), int(height)

@@ -327,6 +327,8 @@ def test_the_baseline_runs_from_the_command_line(tmp_path: Path, capsys: pytest.
     assert names | {"anchoring", "report", "pictures"} == set(report["files"])
     assert all((out / name).exists() for name in report["files"].values())
     assert abs(report["metrics"]["depth_mm"] - 1.0) < 3
+    distances = [row[3] for row in report["tables"]["ranking"]["rows"]]
+    assert distances == sorted(distances)
     (found,) = io.read_series(out / "anchoring.json").sections
     assert (found.filename, found.width, found.height) == ("section.png", 160, 120)
 
