@@ -9,7 +9,7 @@ import torch
 
 from regsuite.pictures.draw import Subject, dimmed, draw_levels, grey_window, nice_step
 from regsuite.pictures.picture import Picture, encoded
-from regsuite.pictures.planes import Plane, head_box, planes
+from regsuite.pictures.planes import Plane, planes
 from regsuite.pictures.sheet import FIXED_COLOUR, MOVING_COLOUR, Sheet, draw_image, write_marks
 from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image, LabelImage
@@ -103,7 +103,8 @@ def cut(subject: Subject) -> Picture | None:
         return None
     corners = _corners_in_atlas(subject)
     centre = corners.mean(axis=0)
-    views = planes(subject.moving.grid, centre, head_box(subject.moving))
+    outer = subject.moving.grid.corners()
+    views = planes(subject.moving.grid, centre, (outer.min(axis=0), outer.max(axis=0)))
     across = np.abs(np.cross(corners[1] - corners[0], corners[3] - corners[0]))
     views = sorted(views, key=lambda view: across[_through(view)])[:2]
     sheet = Sheet([views], [view.title for view in views], legend=True)
