@@ -13,6 +13,7 @@ from regsuite.errors import InputError
 from regsuite.io.sections import stored_pixel
 from regsuite.spatial import Grid, Image
 from regsuite.spatial.plates import cut
+from regsuite.spatial.slices import upright
 from regsuite.spatial.smoothing import gaussian_smooth
 
 _LONGEST = 640
@@ -30,8 +31,6 @@ _MARGIN = 0.08
 """Of a plate's size: tissue of it that lies farther from the section's is missing there, and not just displaced."""
 _MISSED = 0.01
 """Share of the plate's tissue that is missing where something is missing at all."""
-_VIEWS = {0: ((0, -1, 0), (0, 0, -1)), 1: ((-1, 0, 0), (0, 0, -1)), 2: ((-1, 0, 0), (0, -1, 0))}
-"""By the world axis a slice stands across: the RAS directions of right and down, as Slicer's views have them."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def prepared(section: Image, channel: int = 0, pixel: float = 0.0) -> Prepared:
 
     InputError where there is no such channel, or nothing on the section.
     """
-    values, affine = _upright(section)
+    values, affine = upright(section)
     own = float(np.linalg.norm(affine[:3, 0]))
     values, affine, own = _coarser(_square(values, affine, own), affine, own)
     picture, taken, inverted = _grey(values, channel)
@@ -93,30 +92,6 @@ def prepared(section: Image, channel: int = 0, pixel: float = 0.0) -> Prepared:
     larger = pixel / stored_pixel(section.grid) if pixel else 1.0
     to_flat = np.diag([larger, larger, larger, 1.0]) @ shift @ to_flat
     return Prepared(picture, tissue, larger * own, to_flat, inverted, taken, sized=pixel > 0)
-
-
-def _upright(section: Image) -> tuple[Tensor, np.ndarray]:
-    """(C, H, W) with columns to the right and rows down as Slicer would show it; (4, 4) from (column, row, up, 1) to
-    RAS mm."""
-    grid = section.grid
-    axis = grid.shape.index(1)
-    normal = np.asarray(grid.direction)[:, axis]
-    right, down = (np.array(each, dtype=float) for each in _VIEWS[int(np.argmax(np.round(np.abs(normal), 6)))])
-    rows, columns = (each for each in range(3) if each != axis)
-    axes = np.asarray(grid.direction)
-    data = section.data[0].movedim(1 + axis, 0)[0].float()
-    if abs(axes[:, columns] @ right) < abs(axes[:, rows] @ right):
-        data, rows, columns = data.transpose(1, 2), columns, rows
-    step = np.asarray(grid.spacing) * axes
-    origin, along, downwards = np.asarray(grid.origin), step[:, columns], step[:, rows]
-    if along @ right < 0:
-        data, origin, along = data.flip(2), origin + (data.shape[2] - 1) * along, -along
-    if downwards @ down < 0:
-        data, origin, downwards = data.flip(1), origin + (data.shape[1] - 1) * downwards, -downwards
-    up = np.cross(along, downwards) / np.linalg.norm(along)
-    affine = np.eye(4)
-    affine[:3] = np.stack([along, downwards, up, origin], axis=1)
-    return data, affine
 
 
 def _square(values: Tensor, affine: np.ndarray, pixel: float) -> Tensor:

@@ -130,7 +130,8 @@ class Told:
     def _candidates(self, result: Registration) -> None:
         """The best plates, as they would lie on the section, and their ranking."""
         count = min(self.asked.parameters.candidates, self.plates.count)
-        nearest = torch.argsort(-self.answer.belief, stable=True)[:count]
+        order = torch.argsort(self.answer.distances, stable=True)
+        nearest = order[torch.argsort(-self.answer.belief[order], stable=True)][:count]
         grid = _thumbnail(self.asked.section.grid)
         result.sequences["candidates"] = [
             Image(self._plate_on(grid, int(number)), grid, f"plate {int(number) + 1}") for number in nearest
