@@ -26,9 +26,10 @@ SIDES: tuple[Side, Side] = ("fixed", "moving")
 class Request:
     """One registration, or training, as a user asks for it.
 
-    inputs: MRML nodes by role, of surfaces one or a list, of a checkpoint the path of its file; segments: by role, the
-    ID of the one segment that counts in a segmentation (all of them where none is named); parameters: values or texts
-    by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file; the other nodes are made.
+    inputs: MRML nodes by role, of surfaces and sections one or a list, of a checkpoint the path of its file;
+    segments: by role, the ID of the one segment that counts in a segmentation (all of them where none is named);
+    parameters: values or texts by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file;
+    the other nodes are made.
     """
 
     method: str
@@ -73,11 +74,11 @@ class Request:
         return Job(self.method, inputs, dict(self.parameters), self.seed, self.device)
 
     def anchor(self, side: Side) -> Any:
-        """The node that says where a side lies: its image, else its labels, else the first of its surfaces."""
+        """The node that says where a side lies: its image, its labels, or the first of its surfaces or sections."""
         return next(iter(self._nodes(self._anchor_role(side))), None)
 
     def _anchor_role(self, side: Side) -> str:
-        roles = (side, f"{side}_labels", f"{side}_surfaces")
+        roles = (side, f"{side}_labels", f"{side}_surfaces", *(["sections"] if side == "fixed" else []))
         return next((role for role in roles if self._nodes(role)), side)
 
     def _nodes(self, role: str) -> list[Any]:
@@ -94,6 +95,8 @@ class Request:
             return os.fspath(node)
         if item.kind == "section":
             return scene.section_from_node(node)
+        if item.kind == "sections":
+            return scene.sections_from_nodes(self._nodes(item.role))
         if item.kind == "surfaces":
             return scene.surfaces_from_nodes(self._nodes(item.role), fixed)
         if item.kind == "image":
@@ -115,7 +118,7 @@ class Request:
 
         InputError where a node it needs is gone, or the file cannot be written.
         """
-        from regsuite.registration import Registration, Training
+        from regsuite.registration import Registration, Series, Training
 
         from RegistrationSuiteLib import results
 
@@ -123,6 +126,8 @@ class Request:
         fixed, moving = (self.anchor(side) for side in SIDES)
         if isinstance(result, Training):
             return results.add_training(result, moving, os.fspath(self.outputs["checkpoint"]))
+        if isinstance(result, Series):
+            return results.add_series(result, self._nodes("sections"), moving, self.inputs.get("moving_labels"))
         assert isinstance(result, Registration)
         return results.add_registration(result, fixed, moving, self.outputs, self.inputs.get("moving_labels"))
 
@@ -144,7 +149,7 @@ def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
     if item.kind == "checkpoint":
         _check_file(item, given)
         return
-    if item.kind != "surfaces" and isinstance(given, (list, tuple)):
+    if item.kind not in ("surfaces", "sections") and isinstance(given, (list, tuple)):
         raise InputError(f"The input '{item.title}' takes one node, and a list was given: give one of its nodes.")
     if item.kind not in ("labels", "mask") or given is None:
         return

@@ -26,7 +26,7 @@ from RegistrationSuiteLib.scene.nodes import into_folder, remove_nodes, undone_o
 from RegistrationSuiteLib.scene.volumes import new_node
 
 if TYPE_CHECKING:
-    from regsuite.registration import Registration, Training
+    from regsuite.registration import Registration, Series, Training
     from regsuite.spatial import Image, LabelImage
 
     from RegistrationSuiteLib.scene import Plane
@@ -96,6 +96,28 @@ def add_training(training: Training, moving: Any, path: str) -> dict[str, Any]:
         made |= tables.add_charts(training, made, name_of)
         into_folder(made.values(), f"What was learned of {moving.GetName()}")
         write_checkpoint(path, training.checkpoint)
+    return made
+
+
+def add_series(series: Series, sections: Sequence[Any], moving: Any, moving_labels: Any = None) -> dict[str, Any]:
+    """Add what was found of every section, and of all, to the scene; the nodes by "<section> <output>" and output name.
+
+    sections: the nodes, by whose names the parts go; see :func:`add_registration`. If anything fails, the scene is as
+    it was.
+    """
+    named = {node.GetName(): node for node in sections}
+
+    def name_of(output: str) -> str:
+        return f"{moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
+
+    with undone_on_error():
+        made = tables.add_tables(series, name_of)
+        made |= tables.add_charts(series, made, name_of)
+        into_folder(made.values(), f"Series in {moving.GetName()}")
+        for name, part in series.parts.items():
+            part.record = {**series.record, **part.record}
+            nodes = add_registration(part, named[name], moving, None, moving_labels)
+            made |= {f"{name} {output}": node for output, node in nodes.items()}
     return made
 
 

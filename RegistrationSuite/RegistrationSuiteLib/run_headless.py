@@ -68,19 +68,21 @@ def register(asked: Run) -> None:
         if isinstance(result, Registration):
             files = save_nodes(request.add(result), folder)
             results.write_documents(result, folder, job.inputs, files)
-        else:  # a scene has nothing to add to what was learned
+        else:  # a scene has nothing to add to what was learned, or to the files of many sections
             results.write(result, folder, job.inputs)
     say_done(result, asked.out)
 
 
 def load(kind: str, role: str, path: str | list[str]) -> Any:
-    """The node of one input file, of surfaces a list of nodes, of a checkpoint its path; a folder is a DICOM series.
+    """The node of one input file, of surfaces and sections a list of nodes, of a checkpoint its path.
 
-    InputError where a file cannot be read.
+    A folder is a DICOM series, or one of sections. InputError where a file cannot be read.
     """
     import slicer.util
     from regsuite.errors import InputError
 
+    if kind == "sections":
+        return _load_sections([path] if isinstance(path, str) else path)
     if not isinstance(path, str):
         return [_load_surface(role, each) for each in path]
     if not Path(path).exists():
@@ -111,6 +113,14 @@ def _load_surface(role: str, path: str) -> Any:
     node = load("model" if surface_ending(path) in MESH_ENDINGS else "points", role, path)
     node.SetName(surface_name(path))
     return node
+
+
+def _load_sections(paths: Sequence[str]) -> list[Any]:
+    """A node each, of files and of folders of them."""
+    from regsuite import io
+
+    files = [file for path in paths for file in (io.find_sections(path).files if Path(path).is_dir() else [path])]
+    return [_load_section(str(file)) for file in files]
 
 
 def _load_section(path: str) -> Any:

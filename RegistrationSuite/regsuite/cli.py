@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from regsuite.registration import Result
 
 _PROGRAM = "python -m regsuite"
+_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT"}
+_FORMATS = {"section": " PNG, JPEG, TIFF, OME-TIFF, a whole slide, or a volume of one slice."}
+"""By the kind of an input: what stands for its file, and what a file of it may be where that is not plain."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,7 +72,7 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=regsuite.__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     _add_list(commands.add_parser("list", help="the methods"))
-    _add_run(commands.add_parser("run", help="register two images with a method"))
+    _add_run(commands.add_parser("run", help="register with a method, or train one"))
     _add_evaluate(commands.add_parser("evaluate", help="measure a transform, whoever made it"))
     return parser
 
@@ -162,7 +165,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         )
         for item in method.inputs:
             several = {"nargs": "+"} if item.kind in ("surfaces", "sections") else {}
-            one.add_argument(_flag(item), required=item.required, metavar="FILE", help=_percent(item.help), **several)
+            metavar, meaning = _METAVARS.get(item.kind, "FILE"), _percent(item.help + _FORMATS.get(item.kind, ""))
+            one.add_argument(_flag(item), required=item.required, metavar=metavar, help=meaning, **several)
         _add_settings(one, method)
         one.set_defaults(command=_register, method=method)
 

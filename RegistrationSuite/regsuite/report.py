@@ -14,11 +14,11 @@ from typing import Any
 
 from regsuite import catalog, wording
 from regsuite.catalog import Parameter
-from regsuite.pictures import Picture, Subject, all_pictures, without_images
+from regsuite.pictures import Picture, Subject, all_pictures, is_section, without_images
 from regsuite.registration import Registration, Table
 from regsuite.spatial import Image, LabelImage
 
-_UNITS = {"_mm": "mm", "_mb": "MB"}
+_UNITS = {"_mm": "mm", "_mb": "MB", "_deg": "°", "_um": "µm"}
 _SPELLING = {"dice": "Dice", "sdlogj": "SD log J", "hd95": "HD95", "tre": "TRE"}
 _HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_")
 _MOST_HEADLINES = 5
@@ -97,7 +97,7 @@ def _page(registration: Registration, pictures: Iterable[Picture]) -> str:
         _citation(record),
         _notes(registration.notes),
         _cards(registration),
-        "<h2>Pictures</h2><p class='quiet'>Radiological view: the patient's right is on the left of the picture.</p>",
+        f"<h2>Pictures</h2><p class='quiet'>{_view(registration)}</p>",
         *map(_figure, pictures),
         "<h2>Measurements</h2>",
         f"<div class='tables'>{''.join(map(_table, registration.tables.values()))}{_metrics(registration)}</div>",
@@ -111,6 +111,13 @@ def _page(registration: Registration, pictures: Iterable[Picture]) -> str:
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{title}</title><style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
     )
+
+
+def _view(registration: Registration) -> str:
+    """How the pictures are to be looked at."""
+    if is_section(registration.fixed_grid):
+        return "The section stands as its file shows it; views of the atlas have its right on the left."
+    return "Radiological view: the patient's right is on the left of the picture."
 
 
 def _citation(record: Mapping[str, Any]) -> str:
@@ -129,6 +136,7 @@ def _cards(registration: Registration) -> str:
     """The figures a reader looks for first."""
     metrics, record = registration.metrics, registration.record
     cards = [(f"{old:.2f} → {new:.2f}{unit}", name) for name, old, new, unit in _changes(metrics)]
+    cards += _plate_cards(metrics)
     if wording.SHAPE in metrics:
         cards.append(_shape_card(metrics))
     if "folded_fraction" in metrics:
@@ -139,6 +147,18 @@ def _cards(registration: Registration) -> str:
     shown = (f"<div class='card'><b>{escape(value)}</b><span>{escape(name)}</span></div>" for value, name in cards)
     meaning = f"<p class='quiet'>{wording.SHAPE_HELP}</p>" if wording.SHAPE in metrics else ""
     return f"<div class='cards'>{''.join(shown)}</div>{meaning}"
+
+
+def _plate_cards(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Of a section that was found in an atlas."""
+    if "plate" not in metrics:
+        return []
+    cards = [
+        (f"{metrics['plate']:.1f}", f"plate, {metrics['depth_mm']:.2f} mm from the middle"),
+        (f"{metrics['pitch_deg']:.1f}°, {metrics['yaw_deg']:.1f}°", "pitch, yaw"),
+    ]
+    sure = metrics.get("confidence")
+    return cards if sure is None else [*cards, (f"{sure:.0%}", "sure of the plate")]
 
 
 def _shape_card(metrics: Mapping[str, float]) -> tuple[str, str]:

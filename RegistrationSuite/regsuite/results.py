@@ -18,6 +18,7 @@ from regsuite import io
 from regsuite.errors import InputError, JobFailed
 from regsuite.learning.checkpoint import ENDING, write_checkpoint
 from regsuite.registration import Curve, Registration, Result, Series, Table, Training
+from regsuite.section_files import write_section_files
 
 if TYPE_CHECKING:
     from regsuite.pictures import Picture
@@ -88,8 +89,8 @@ def write_registration(registration: Registration, folder: Path, inputs: Mapping
 
     transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, surfaces as .vtp,
     sequences as folders of frames, curves and tables as .csv, report.json with record, metrics, notes and tables, and,
-    where matplotlib is installed, report.html with pictures of the result and of the ``inputs`` (by role). InputError
-    where a file cannot be written.
+    where matplotlib is installed, report.html with pictures of the result and of the ``inputs`` (by role); of a section
+    found in an atlas what :mod:`regsuite.section_files` adds. InputError where a file cannot be written.
     """
     files: dict[str, str] = {}
 
@@ -124,7 +125,8 @@ def write_documents(
 
     pictures: further ones for report.html.
     """
-    found = {**files, **_write_tables(registration, folder), **_write_page(registration, folder, inputs, pictures)}
+    found = {**files, **_write_tables(registration, folder), **write_section_files(registration, folder, inputs)}
+    found |= _write_page(registration, folder, inputs, pictures)
     write_report(registration, folder, found)
     return found
 
@@ -141,10 +143,8 @@ def _write_tables(result: Result, folder: Path) -> dict[str, str]:
 def _write_page(
     registration: Registration, folder: Path, inputs: Mapping[str, Any], pictures: Sequence[Picture]
 ) -> dict[str, str]:
-    """report.html and its pictures, as in the report; nothing where matplotlib is missing, or of a single slice in
-    space, which its pictures cannot cut."""
-    grid = registration.fixed_grid
-    if importlib.util.find_spec("matplotlib") is None or (grid.dim == 3 and 1 in grid.shape):
+    """report.html and its pictures, as in the report; nothing where matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
         return {}
 
     from regsuite import report  # it needs matplotlib

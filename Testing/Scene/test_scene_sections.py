@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from RegistrationSuiteLib.scene.nodes import all_nodes
 from regsuite import phantoms
 from regsuite.errors import InputError
 from regsuite.learning.checkpoint import read_checkpoint
+from regsuite.registration import Curve, Series
 
 pytestmark = pytest.mark.usefixtures("session")
 
@@ -240,6 +242,30 @@ def _tensor(points: np.ndarray) -> Any:
     import torch
 
     return torch.from_numpy(points)
+
+
+def test_a_series_comes_in_order_and_each_part_to_its_section(nodes: dict[str, Any]) -> None:
+    """In the order of the numbers in the names; what is found goes to the section of that name."""
+    again = scene.volume_from_image(scene_sections.cut().section, "brain_s2")
+    nodes["fixed"].SetName("brain_s10")
+    request = Request(
+        "atlas-series", {"sections": [nodes["fixed"], again], "moving": nodes["moving"], "encoder": __file__}
+    )
+    given = request.job().inputs["sections"]
+    assert ([part.name for part in given.parts], given.numbers) == (["brain_s2", "brain_s10"], [2, 10])
+    parts = {name: replace(scene_sections.registration()) for name in ("brain_s2", "brain_s10")}
+    curve = Curve([2.0, 10.0], {"together": [0.0, 0.0]}, "section", "depth mm")
+    made = request.add(Series(parts, curves={"depths": curve}, record={"method": "atlas-series"}))
+    assert {"depths", "depths_chart", "brain_s2 transform", "brain_s10 warped"} <= set(made)
+    point = made["brain_s10 transform"].GetTransformFromParent().TransformPoint(on_section(1)[0])
+    np.testing.assert_allclose(point, taken(scene_sections.cut().matrix, on_section(1))[0], atol=2e-3)
+
+
+def test_sections_of_one_name_are_refused(nodes: dict[str, Any]) -> None:
+    again = scene.volume_from_image(scene_sections.cut().section, "brain")
+    again.SetName(nodes["fixed"].GetName())
+    with pytest.raises(InputError, match="Two sections are called"):
+        scene.sections_from_nodes([nodes["fixed"], again])
 
 
 def test_the_plate_lies_on_the_section(nodes: dict[str, Any]) -> None:

@@ -8,7 +8,12 @@ for the backend, in a frame within its plane; what comes back lies in that plane
 from RegistrationSuiteLib.scene.geometry import Plane, grid_of, plane_of
 from RegistrationSuiteLib.scene.labels import labelmap_from_labels, labels_from_node, segmentation_from_labels
 from RegistrationSuiteLib.scene.points import markups_from_points, model_from_points, points_from_node
-from RegistrationSuiteLib.scene.sections import nodes_from_section, section_from_node, vector_volume
+from RegistrationSuiteLib.scene.sections import (
+    nodes_from_section,
+    section_from_node,
+    sections_from_nodes,
+    vector_volume,
+)
 from RegistrationSuiteLib.scene.surfaces import model_from_surface, surfaces_from_nodes
 from RegistrationSuiteLib.scene.transforms import linear_interpolation, transform_from_node, transform_node
 from RegistrationSuiteLib.scene.volumes import image_from_node, volume_from_image
@@ -27,6 +32,7 @@ __all__ = [
     "plane_of",
     "points_from_node",
     "section_from_node",
+    "sections_from_nodes",
     "segmentation_from_labels",
     "surfaces_from_nodes",
     "transform_from_node",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from RegistrationSuiteLib.scene.geometry import grid_of
 from RegistrationSuiteLib.scene.volumes import fill_volume, new_node, volume_from_image
 
 if TYPE_CHECKING:
-    from regsuite.spatial import Image
+    from regsuite.spatial import Image, SectionSet
 
 COLOUR = 3
 """Values a pixel of a photograph; a fourth one is how opaque it is."""
@@ -35,6 +36,19 @@ def section_from_node(node: Any) -> Image:
     if len(channels) == COLOUR + 1:
         channels = channels[:COLOUR]
     return Image.from_array(channels.transpose(0, *(1 + each for each in order)), grid, node.GetName())
+
+
+def sections_from_nodes(nodes: Sequence[Any]) -> SectionSet:
+    """A series, in the order of the numbers in the nodes' names. InputError where two have one name."""
+    from regsuite.io.sections import section_numbers
+    from regsuite.spatial import SectionSet
+
+    names = [node.GetName() for node in nodes]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(f"Two sections are called '{repeated[0]}': give each a name of its own.")
+    placed = sorted(zip(section_numbers(names), range(len(nodes)), strict=True))
+    return SectionSet([section_from_node(nodes[place]) for _, place in placed], [number for number, _ in placed])
 
 
 def _require_slice(node: Any) -> None:

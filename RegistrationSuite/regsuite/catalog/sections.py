@@ -22,7 +22,8 @@ class SectionParameters:
     pixel: float = parameter(
         0.0,
         "Pixel size",
-        "Width of a pixel of the section. Automatic takes the file's, or estimates it where the file has none.",
+        "Width of a pixel as the section's file has it. Automatic takes what the file says, or estimates it where "
+        "the file says nothing that suits the atlas.",
         unit="µm",
         minimum=0.0,
         maximum=1000.0,

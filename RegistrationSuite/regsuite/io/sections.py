@@ -152,6 +152,16 @@ def section_grid(width: int, height: int, pixel: Pixel, steps: tuple[float, floa
     return Grid.from_affine((1, height, width), affine + 0.0)
 
 
+def stored_pixel(grid: Grid) -> float:
+    """mm: of a pixel as the file has it, of a section on the grid that :func:`section_grid` gave it; its voxels' width
+    where the grid is another."""
+    axis = grid.shape.index(1) if 1 in grid.shape else 0
+    across, down = (grid.spacing[each] for each in (2, 1)) if axis == 0 else (min(grid.spacing), 0.0)
+    found = across + 2 * grid.origin[0], down + 2 * grid.origin[1]
+    whole = 0 < found[0] <= across * 1.001 and abs(found[0] / across - found[1] / max(down, 1e-9)) < 0.01
+    return found[0] if whole else across
+
+
 class FoundSections(NamedTuple):
     """The section files of a folder in the order of their numbers, and the other files in it."""
 

@@ -83,6 +83,9 @@ def encoder_of(
     card = checkpoint.card
     if card.get("method") != METHOD:
         raise InputError(f"The checkpoint was made by '{card.get('method')}' and not by '{METHOD}': give another.")
+    missing = {"atlas", "axis", "spacing", "backbone", "training"} - card.keys()
+    if missing:
+        raise InputError(f"The encoder's card lacks {', '.join(sorted(missing))}: train it or get it again.")
     if card["atlas"]["template"] != fingerprint(template):
         size = " x ".join(str(n) for n in reversed(card["atlas"]["shape"]))
         raise InputError(

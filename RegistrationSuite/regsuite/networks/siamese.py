@@ -2,8 +2,9 @@
 
 A ResNet (He et al. 2016) keeps a coarse layout of what it saw, 3 x 4 cells, so that what stands where is not averaged
 away, and a perceptron with one hidden layer makes the embedding of it. A second one of the same kind says how the
-picture was cut, in the units of :func:`regsuite.learning.training.scales`. Source: Antanavicius et al., WBIR 2022,
-Fig. 3.
+picture was cut, in the units of :func:`regsuite.learning.training.scales`.
+
+Source: Antanavicius et al., WBIR 2022, Fig. 3.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ def _small_ones(labels: LabelImage) -> list[int]:
     return [value for value, size in sizes.items() if size < _SMALL_SHARE * sum(sizes.values())]
 
 
-def all_pictures(subject: Subject) -> list[Picture]:
-    """Every picture this registration has the material for."""
+def volume_pictures(subject: Subject) -> list[Picture]:
+    """Every picture there is of images of the same kind, with what :func:`without_images` draws."""
     result, declared = subject.registration, catalog.outputs_of(subject.registration.record)
     drawn = [draw(subject) for draw in (before_after, warped_grid, jacobian_map, intensity_added, evolution)]
     labels = [labels_map(name, each, subject, declared.get(name)) for name, each in result.labels.items()]
@@ -170,12 +170,12 @@ def _outlined_names(subject: Subject) -> str:
 def warped_grid(subject: Subject) -> Picture:
     """Lines of constant moving coordinate over the deformed image: the moving image's grid, deformed with it."""
     sheet = _row_of_planes(subject)
-    step = _nice_step(max(max(plane.size) for plane in subject.planes) / _GRID_LINES)
+    step = nice_step(max(max(plane.size) for plane in subject.planes) / _GRID_LINES)
     for plane, axes in sheet.panels():
-        draw_image(axes, plane, plane.image(subject.warped), _dimmed(grey_window(subject.moving)))
+        draw_image(axes, plane, plane.image(subject.warped), dimmed(grey_window(subject.moving)))
         moved = plane.mapped(subject.registration.transform)
         for component in (moved[..., 0], moved[..., 1]):
-            _draw_levels(axes, plane, component, step)
+            draw_levels(axes, plane, component, step)
         subject.draw_lesion(axes, plane)
     caption = (
         f"A straight grid of {step:g} mm laid on the moving image and deformed with it, over the deformed image. "
@@ -191,16 +191,18 @@ def _row_of_planes(subject: Subject, bar: bool = False) -> Sheet:
     return sheet
 
 
-def _nice_step(step: float) -> float:
+def nice_step(step: float) -> float:
     """The nearest spacing a person would choose, in mm."""
     return min(_NICE_STEPS, key=lambda nice: abs(np.log(nice / step)))
 
 
-def _dimmed(window: tuple[float, float]) -> tuple[float, float]:
+def dimmed(window: tuple[float, float]) -> tuple[float, float]:
+    """The intensities shown as black and white where something is drawn over the image."""
     return window[0], window[0] + 1.5 * (window[1] - window[0])
 
 
-def _draw_levels(axes: Axes, plane: Plane, component: np.ndarray, step: float) -> None:
+def draw_levels(axes: Axes, plane: Plane, component: np.ndarray, step: float) -> None:
+    """The lines where a component (h, w) is a multiple of ``step``."""
     first, last = np.ceil(component.min() / step), np.floor(component.max() / step)
     if last >= first:
         levels = np.arange(first, last + 1) * step

@@ -82,8 +82,8 @@ def background_level(image: Image) -> float:
 
 def quantiles(data: Tensor, *levels: float) -> list[float]:
     """Of a sample of the values."""
-    values = data.detach().cpu().flatten().double()
-    values = values[:: max(1, values.numel() // 200_000)]
+    values = data.detach().cpu().flatten()
+    values = values[:: max(1, values.numel() // 200_000)].double()
     return torch.quantile(values, torch.tensor(levels, dtype=torch.float64)).tolist()
 
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Found:
-    """pose: (9,); energy: E there, per mm² of weight."""
+    """pose: (9,); energy: E there, per mm² of weight, infinite where nothing could be compared."""
 
     pose: Tensor
     energy: float
@@ -82,4 +83,6 @@ def slice_to(
     search.step(closure)
     with torch.no_grad():
         pose = start + q * scale
-        return Found(pose, float(problem.energy(pose[None])[0]))
+        energy = float(problem.energy(pose[None])[0])
+        found = math.isfinite(energy) and bool(torch.isfinite(pose).all())
+        return Found(pose, energy) if found else Found(start, math.inf)

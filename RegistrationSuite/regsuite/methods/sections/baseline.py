@@ -46,7 +46,7 @@ def by_information(inputs: Inputs, parameters: MutualInformationParameters, cont
     """Of atlas-slice-mi: the section on the plate with most mutual information, and the others ranked by theirs."""
     asked = asked_of(inputs, parameters)
     plates = plates_of(asked.template.grid, parameters.axis, parameters.spacing)  # type: ignore[arg-type]
-    section = prepared(asked.section, parameters.channel)
+    section = prepared(asked.section, parameters.channel, parameters.pixel / 1000)
     part = Part(context.progress, 0.0, 0.9)
     found = ranked(section.picture, section.pixel, asked.template, plates, parameters.iterations, part)
     information = torch.empty(plates.count, dtype=torch.float64)

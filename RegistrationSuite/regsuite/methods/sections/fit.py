@@ -6,22 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 
 from regsuite import catalog
-from regsuite.methods.sections.prepared import Prepared
+from regsuite.errors import InputError
+from regsuite.methods.sections.prepared import Prepared, missing, tissue_on
 from regsuite.progress import Context
 from regsuite.registration import Registration
-from regsuite.spatial import Grid, Image
+from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.plates import cut
 from regsuite.transforms import Affine, DisplacementField, Transform
 from regsuite.transforms.chain import chain
 
-_METHOD = "lddmm"
+_METHOD, _PARTIAL = "lddmm", "cost-function-masking"
+"""Of a whole section, and of one that lacks a part."""
 _SETTINGS = {"initial": "none", "similarity": "lncc"}
 _WORKED_ON = 220
 """Pixels of the section, on its longer side, that the deformation is found with."""
 _SLICES = 3
 """Of the field, so that what lies a little off the plane moves too."""
+_EDGE = 2
+"""Pixels of the section, along what is missing, that its blurred edge reaches."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,32 @@ def fitted(section: Prepared, template: Image, matrix: np.ndarray, context: Cont
     plate = _plate(section, template, matrix, grid)
     if float(plate.data.max()) <= 0:
         return Fitted(Affine(matrix), Affine(np.linalg.inv(matrix)), 0.0, ["The plate shows nothing to fit to."])
-    declared = catalog.method(_METHOD)
-    found = declared.load()({"fixed": fixed, "moving": plate}, declared.check_values(_SETTINGS), context)
+    gone = _missing(section, plate)
+    inputs: dict[str, Image | LabelImage] = {"fixed": fixed, "moving": plate}
+    if gone is not None:
+        inputs["mask"] = gone
+    declared = catalog.method(_METHOD if gone is None else _PARTIAL)
+    found = declared.load()(inputs, declared.check_values(_SETTINGS), context)
     assert isinstance(found, Registration)
     there, back = (_lifted(each, section, grid) for each in (found.transform, found.inverse))
     affine = Affine(matrix)
     folded = found.metrics.get("folded_fraction", 0.0)
-    return Fitted(chain(there, affine), chain(affine.inverse(), back), folded, [])
+    notes = [] if gone is None else ["The section lacks a part of its plate, which was fitted to the rest alone."]
+    return Fitted(chain(there, affine), chain(affine.inverse(), back), folded, notes)
+
+
+def _missing(section: Prepared, plate: Image) -> LabelImage | None:
+    """Where the plate shows tissue and the section has none, up to the section's edge; None where it lacks nothing."""
+    try:
+        shown = tissue_on(plate.data).numpy()
+    except InputError:
+        return None
+    tissue = Image(section.tissue.float()[None, None], section.grid).resampled(plate.grid).data[0, 0].numpy() > 0.5
+    gone = missing(tissue, shown)
+    if gone is None:
+        return None
+    mask = ndimage.binary_dilation(gone, iterations=_EDGE)
+    return LabelImage.from_array(mask.astype(np.int32), plate.grid)
 
 
 def _worked_on(section: Prepared) -> Grid:

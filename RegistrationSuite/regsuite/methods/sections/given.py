@@ -33,14 +33,14 @@ def started_view(
 ) -> Given | None:
     """None where the user leaves it to the encoder. InputError where what was given cannot be."""
     plates = trained.anatomy.plates
-    if len(chosen.anchoring) > 1:
+    if any(chosen.anchoring) or len(chosen.anchoring) > 1:
         return _anchored(chosen.anchoring, section, trained, view, atlas)
-    if len(chosen.pose) > 1:
+    if any(chosen.pose) or len(chosen.pose) > 1:
         if len(chosen.pose) != len(POSE):
             raise InputError(f"A pose has {len(POSE)} numbers ({', '.join(POSE)}), not {len(chosen.pose)}.")
-        return Given(view, torch.tensor([chosen.pose], dtype=torch.float32))
+        return _split(torch.tensor(chosen.pose, dtype=torch.float64), trained, view.pixel_known)
     if chosen.plate:
-        if chosen.plate > plates.count:
+        if not 1 <= chosen.plate <= plates.count:
             raise InputError(f"There is no plate {chosen.plate:g}: the atlas has {plates.count}, from 1 on.")
         start = torch.zeros(1, len(POSE))
         start[0, 0] = float((chosen.plate - 1 - (plates.count - 1) / 2) * plates.spacing)
@@ -55,16 +55,17 @@ def _anchored(
         raise InputError(f"An anchoring has nine numbers (o, u, v), not {len(anchoring)}: copy all of them.")
     height, width = section.picture.shape[2:]
     anchored = AnchoredSection("", 0, width, height, anchoring)  # type: ignore[arg-type]
-    matrix = matrix_of(anchored, (section.pixel, section.pixel), atlas)
     # The picture's corner pixel is where an anchoring's section begins, whatever the section's place in space.
     corner = np.eye(4)
     corner[:2, 3] = (width - 1) / 2 * section.pixel, (height - 1) / 2 * section.pixel
     flat_to_file = np.diag([-1.0, -1.0, 1.0, 1.0]) @ corner
     try:
+        matrix = matrix_of(anchored, (section.pixel, section.pixel), atlas)
         pose = trained.anatomy.plates.pose_of(torch.from_numpy(matrix @ flat_to_file))
     except ValueError:
         raise InputError(
-            "The anchoring shows the section mirrored or across the plates: check that it is of this atlas and section."
+            "The anchoring shows the section mirrored, across the plates or without an area: check that it is of this "
+            "atlas and section."
         ) from None
     return _split(pose, trained, view.pixel_known)
 

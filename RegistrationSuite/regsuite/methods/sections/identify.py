@@ -27,8 +27,8 @@ _LIKELY = (0.02, 3.0)
 
 @dataclass(frozen=True)
 class View:
-    """placed: (4, 4) from a plane's (right, bottom, next) mm to the section's flat mm; turn: degrees the picture was
-    turned by; pixel_known: whether its size is the section's own."""
+    """placed: (4, 4) from a plane's (right, bottom, next) mm to the section's flat mm; pixel_known: whether
+    the picture's size is the section's own."""
 
     placed: Tensor
     pixel_known: bool
@@ -36,7 +36,7 @@ class View:
     @property
     def turn(self) -> float:
         """Degrees, -180 to 180, by which the picture has to be turned clockwise to stand as the plates do."""
-        return math.degrees(math.atan2(float(self.placed[1, 0]), float(self.placed[0, 0])))
+        return math.degrees(math.atan2(-float(self.placed[1, 0]), float(self.placed[0, 0])))
 
     @property
     def scale(self) -> float:
@@ -60,21 +60,25 @@ class Identified:
 
 
 def pixel_is_known(section: Prepared, trained: TrainedEncoder) -> bool:
-    """Whether the section's own geometry can be one of this atlas's size."""
+    """Whether the user gave its size, or the section's own geometry can be one of this atlas's size."""
     share = max(section.picture.shape[2:]) * section.pixel / float(max(trained.anatomy.plates.extent[:2]))
     tissue = max(section.size()) / float(max(trained.anatomy.plates.extent[:2]))
-    return _LIKELY[0] < tissue < 1.6 and share < _LIKELY[1] * 4
+    return section.sized or (_LIKELY[0] < tissue < 1.6 and share < _LIKELY[1] * 4)
 
 
-def identify(section: Prepared, trained: TrainedEncoder, pixel_known: bool, parallel: bool = False) -> Identified:
-    """Of a section, its pixel size known or not; parallel: not cut at an angle."""
+def identify(
+    section: Prepared, trained: TrainedEncoder, pixel_known: bool, parallel: bool = False, plate: float = 0.0
+) -> Identified:
+    """Of a section, its pixel size known or not; parallel: not cut at an angle; plate: counted from 1, the one it is
+    said to be, so that only the view is looked for; 0 where none is."""
     views = _views(section, trained, pixel_known)
-    nearest, said = _seen(section, trained, views, parallel)
+    known = _known(trained, parallel, plate)
+    nearest, said = _seen(section, trained, views, known)
     nearest = nearest * _handicaps(len(views))
     kept = nearest.argsort()[:_LOOKED_AT_AGAIN]
     again = views[kept] @ _corrections(said[kept], pixel_known)
     both = torch.cat([views[kept], again])
-    nearest, said = _seen(section, trained, both, parallel)
+    nearest, said = _seen(section, trained, both, known)
     nearest = nearest * _handicaps(len(views))[kept].repeat(2)
     best = int(nearest.argmin())
     view = both[best]
@@ -111,10 +115,20 @@ def _looked(section: Prepared, trained: TrainedEncoder, views: Tensor) -> tuple[
     return trained.look(shown_at(section, views, trained.anatomy.points().cpu()).to(device))
 
 
-def _seen(section: Prepared, trained: TrainedEncoder, views: Tensor, parallel: bool) -> tuple[Tensor, Tensor]:
+def _known(trained: TrainedEncoder, parallel: bool, plate: float) -> Tensor:
+    """(K, 64): embeddings of what the section may be."""
+    plates = trained.anatomy.plates
+    if plate:
+        near = min(max(round(plate), 1), plates.count) - 1
+        away = (trained.gallery_poses[:, 0] - plates.depths()[near]).abs()
+        oblique = trained.gallery[away <= max(_APART * trained.anatomy.pixel / 2, float(away.min()) + 1e-6)]
+        return torch.cat([trained.plates[near : near + 1], oblique[: 0 if parallel else None]])
+    return trained.plates if parallel else torch.cat([trained.plates, trained.gallery])
+
+
+def _seen(section: Prepared, trained: TrainedEncoder, views: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
     """(V,) how near each view comes to what is known, and (V, 7) what is said of their poses."""
     embeddings, said = _looked(section, trained, views)
-    known = trained.plates if parallel else torch.cat([trained.plates, trained.gallery])
     return torch.cdist(embeddings, known).amin(dim=1).cpu(), said.cpu()
 
 

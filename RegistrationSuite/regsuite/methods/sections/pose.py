@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from regsuite.errors import InputError
 from regsuite.learning.anatomy import Anatomy
 from regsuite.methods.sections.identify import View
-from regsuite.methods.sections.prepared import Prepared, shown_at
+from regsuite.methods.sections.prepared import Prepared, missing, shown_at, tissue_on
 from regsuite.progress import Progress
 from regsuite.solvers.slicing import Found, Problem, slice_to
-from regsuite.spatial.plates import Plates, flat_points
+from regsuite.spatial.plates import Plates, cut, flat_points
 
 _LEVELS = ((2.7, 8, 3), (1.35, 24, 1), (0.8, 16, 1))
 """From coarse to fine: distance of the points that are compared, in pixels of the encoder's pictures; iterations; and
@@ -42,9 +44,9 @@ def posed(
     """From the best of ``starts`` (K, 9); angles: whether they are free; scaled: whether scales and shear are."""
     free = [True, angles, angles, True, scaled, scaled, scaled, True, True]
     unit = _UNIT * float(max(anatomy.plates.extent[:2]))
-    going = [start.float() for start in starts]
+    going, found = [start.float() for start in starts], list[Found]()
     for step, iterations, kept in _LEVELS:
-        problem = _problem(section, view, anatomy, step)
+        problem = _problem(section, view, anatomy, step, found[0].pose if found else None)
         found = [slice_to(problem, start, free, iterations, progress, unit) for start in going]
         found = sorted(found, key=lambda each: each.energy)[:kept]
         going = [each.pose for each in found]
@@ -64,8 +66,9 @@ def plane_of(section: Prepared, view: View) -> np.ndarray:
     return np.linalg.inv(placed) @ section.to_flat
 
 
-def _problem(section: Prepared, view: View, anatomy: Anatomy, step: float) -> Problem:
-    """The section in its view against the atlas, at points ``step`` pixels of the encoder's apart."""
+def _problem(section: Prepared, view: View, anatomy: Anatomy, step: float, pose: Tensor | None) -> Problem:
+    """The section in its view against the atlas, at points ``step`` pixels of the encoder's apart; pose: (9,), about
+    where it lies, if that is known."""
     device = anatomy.template.device
     pixel = step * anatomy.pixel
     points = flat_points(_shape(anatomy, pixel), pixel)
@@ -73,6 +76,8 @@ def _problem(section: Prepared, view: View, anatomy: Anatomy, step: float) -> Pr
     picture = shown_at(section, placed, points)
     tissue = shown_at(_as_picture(section), placed, points) > _TISSUE
     weight = functional.max_pool2d(tissue.float(), 2 * _AROUND + 1, 1, _AROUND)
+    if pose is not None:
+        weight = weight * _seen(tissue, anatomy, pose, points)
     window = _WINDOW * max(anatomy.pixel, 0.5 * pixel)
     return Problem(
         anatomy.template,
@@ -84,6 +89,19 @@ def _problem(section: Prepared, view: View, anatomy: Anatomy, step: float) -> Pr
         pixel,
         window,
     )
+
+
+def _seen(tissue: Tensor, anatomy: Anatomy, pose: Tensor, points: Tensor) -> Tensor:
+    """(1, 1, h, w) float: 0 where, at this pose, the section lacks a part of the plate: a cut is no outline."""
+    plate = cut(anatomy.template.cpu(), anatomy.grid, anatomy.plates.matrices(pose.cpu()[None]), points)
+    try:
+        gone = missing(tissue[0, 0].numpy(), tissue_on(plate).numpy())
+    except InputError:
+        gone = None
+    if gone is None:
+        return torch.ones(tissue.shape)
+    # With the blurred edge of what is there.
+    return 1 - functional.max_pool2d(torch.from_numpy(gone).float()[None, None], 3, 1, 1)
 
 
 def _shape(anatomy: Anatomy, pixel: float) -> tuple[int, int]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,8 +10,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from regsuite.errors import InputError
+from regsuite.io.sections import stored_pixel
 from regsuite.spatial import Grid, Image
 from regsuite.spatial.plates import cut
+from regsuite.spatial.slices import upright
 from regsuite.spatial.smoothing import gaussian_smooth
 
 _LONGEST = 640
@@ -26,15 +27,18 @@ _SPECK = 0.03
 """Share of the largest piece of tissue below which another one is dirt."""
 _LEAST = 0.002
 """Share of the picture that has to be tissue."""
-_VIEWS = {0: ((0, -1, 0), (0, 0, -1)), 1: ((-1, 0, 0), (0, 0, -1)), 2: ((-1, 0, 0), (0, -1, 0))}
-"""By the world axis a slice stands across: the RAS directions of right and down, as Slicer's views have them."""
+_MARGIN = 0.08
+"""Of a plate's size: tissue of it that lies farther from the section's is missing there, and not just displaced."""
+_MISSED = 0.01
+"""Share of the plate's tissue that is missing where something is missing at all."""
 
 
 @dataclass(frozen=True)
 class Prepared:
     """picture: (1, 1, H, W), 0 to 1, tissue bright; tissue: (H, W) bool; pixel: mm, in the section's own geometry;
     to_flat: (4, 4) from the section's RAS mm to (right, bottom, up from the paper) mm about the picture's middle;
-    inverted: whether the background was brighter than the tissue; channel: which one was taken, from 1, 0 for all."""
+    inverted: whether the background was brighter than the tissue; channel: which one was taken, from 1, 0 for all;
+    sized: whether the user gave the size of a pixel."""
 
     picture: Tensor
     tissue: Tensor
@@ -42,7 +46,7 @@ class Prepared:
     to_flat: np.ndarray
     inverted: bool
     channel: int
-    notes: list[str] = field(default_factory=list)
+    sized: bool = False
 
     @property
     def grid(self) -> Grid:
@@ -68,47 +72,26 @@ class Prepared:
         return places.min(axis=0), places.max(axis=0)
 
 
-def prepared(section: Image, channel: int = 0) -> Prepared:
-    """Of a section (1, C, *shape) on a 3D grid of one slice; channel: from 1, 0 to choose.
+def prepared(section: Image, channel: int = 0, pixel: float = 0.0) -> Prepared:
+    """Of a section (1, C, *shape) on a 3D grid of one slice; channel: from 1, 0 to choose; pixel: mm of a pixel
+    as its file has it, whatever its grid says, 0 where that is right.
 
     InputError where there is no such channel, or nothing on the section.
     """
-    values, affine = _upright(section)
-    pixel = float(np.linalg.norm(affine[:3, 0]))
-    values, affine, pixel = _coarser(_square(values, affine, pixel), affine, pixel)
+    values, affine = upright(section)
+    own = float(np.linalg.norm(affine[:3, 0]))
+    values, affine, own = _coarser(_square(values, affine, own), affine, own)
     picture, taken, inverted = _grey(values, channel)
     tissue = _tissue(picture)
     to_flat = np.linalg.inv(affine)
-    to_flat[:2] *= pixel
+    to_flat[:2] *= own
     shift = np.eye(4)
-    shift[:2, 3] = -(np.array(picture.shape[:1:-1]) - 1) / 2 * pixel
+    shift[:2, 3] = -(np.array(picture.shape[:1:-1]) - 1) / 2 * own
     scale_up = np.linalg.norm(affine[:3, 2])
     to_flat[2] *= scale_up
-    return Prepared(picture, tissue, pixel, shift @ to_flat, inverted, taken)
-
-
-def _upright(section: Image) -> tuple[Tensor, np.ndarray]:
-    """(C, H, W) with columns to the right and rows down as Slicer would show it; (4, 4) from (column, row, up, 1) to
-    RAS mm."""
-    grid = section.grid
-    axis = grid.shape.index(1)
-    normal = np.asarray(grid.direction)[:, axis]
-    right, down = (np.array(each, dtype=float) for each in _VIEWS[int(np.argmax(np.round(np.abs(normal), 6)))])
-    rows, columns = (each for each in range(3) if each != axis)
-    axes = np.asarray(grid.direction)
-    data = section.data[0].movedim(1 + axis, 0)[0].float()
-    if abs(axes[:, columns] @ right) < abs(axes[:, rows] @ right):
-        data, rows, columns = data.transpose(1, 2), columns, rows
-    step = np.asarray(grid.spacing) * axes
-    origin, along, downwards = np.asarray(grid.origin), step[:, columns], step[:, rows]
-    if along @ right < 0:
-        data, origin, along = data.flip(2), origin + (data.shape[2] - 1) * along, -along
-    if downwards @ down < 0:
-        data, origin, downwards = data.flip(1), origin + (data.shape[1] - 1) * downwards, -downwards
-    up = np.cross(along, downwards) / np.linalg.norm(along)
-    affine = np.eye(4)
-    affine[:3] = np.stack([along, downwards, up, origin], axis=1)
-    return data, affine
+    larger = pixel / stored_pixel(section.grid) if pixel else 1.0
+    to_flat = np.diag([larger, larger, larger, 1.0]) @ shift @ to_flat
+    return Prepared(picture, tissue, larger * own, to_flat, inverted, taken, sized=pixel > 0)
 
 
 def _square(values: Tensor, affine: np.ndarray, pixel: float) -> Tensor:
@@ -149,7 +132,7 @@ def _grey(values: Tensor, channel: int) -> tuple[Tensor, int, bool]:
     taken = channel or (0 if count == 1 or photograph else 1 + _richest(values))
     grey = values.mean(dim=0) if taken == 0 else values[taken - 1]
     low, high = (float(each) for each in torch.quantile(_some(grey), torch.tensor([_FAINT, _BRIGHT])))
-    if high <= low:
+    if not high > low:  # nor where a number is none
         raise InputError("The section shows nothing, it has one brightness throughout: choose another channel or file.")
     ground = _rim(grey)
     inverted = ground - low > high - ground
@@ -177,6 +160,11 @@ def _richest(values: Tensor) -> int:
     return int(torch.argmax(smooth.flatten(1).std(dim=1) / grain.clamp(min=1e-9)))
 
 
+def tissue_on(picture: Tensor) -> Tensor:
+    """(H, W) bool, of any grey picture (1, 1, H, W). InputError where there is none."""
+    return _tissue(_grey(picture[0], 0)[0])
+
+
 def _tissue(picture: Tensor) -> Tensor:
     """(H, W) bool: what is brighter than the background, without specks and with its holes filled."""
     import SimpleITK as sitk
@@ -193,6 +181,19 @@ def _tissue(picture: Tensor) -> Tensor:
     return torch.from_numpy(ndimage.binary_fill_holes(kept))
 
 
+def missing(tissue: np.ndarray, plate: np.ndarray) -> np.ndarray | None:
+    """(H, W) bool: where a section lacks a part of its plate, up to the section's edge; None where it lacks nothing.
+
+    tissue, plate: (H, W) bool, where the section and the plate have tissue.
+    """
+    rows, columns = np.nonzero(plate)
+    margin = _MARGIN * max(np.ptp(rows), np.ptp(columns))
+    core = plate & (ndimage.distance_transform_edt(~tissue) > margin)
+    if core.sum() < max(1.0, _MISSED * plate.sum()):
+        return None
+    return ~tissue & (ndimage.distance_transform_edt(~core) <= margin + 2)
+
+
 def shown_at(section: Prepared, matrices: Tensor, points: Tensor) -> Tensor:
     """(B, 1, h, w): the section's picture at ``points`` (h, w, 3) mm that (B, 4, 4) matrices take into its plane."""
     height, width = section.picture.shape[2:]
@@ -200,8 +201,3 @@ def shown_at(section: Prepared, matrices: Tensor, points: Tensor) -> Tensor:
     affine[:2, 3] = -(width - 1) / 2 * section.pixel, -(height - 1) / 2 * section.pixel
     grid = Grid.from_affine((1, height, width), affine)
     return cut(section.picture[:, :, None], grid, matrices, points)
-
-
-def quarter_turns(count: int) -> Sequence[float]:
-    """``count`` angles (rad) around the circle, none first."""
-    return [2 * np.pi * n / count for n in range(count)]

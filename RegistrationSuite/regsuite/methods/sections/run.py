@@ -45,10 +45,11 @@ class Run:
     def registration(self) -> Registration:
         """The result."""
         self.progress.step(0.1, "preparing the section")
-        section = prepared(self.asked.section, self.parameters.channel)
-        known = self._pixel_known(section)
+        section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
+        known = pixel_is_known(section, self.trained)
         self.progress.step(0.15, "looking for its plate")
-        identified = identify(section, self.trained, known, self.parameters.cut == "parallel")
+        parallel = self.parameters.cut == "parallel"
+        identified = identify(section, self.trained, known, parallel, self.parameters.plate)
         self.progress.step(0.25, "slicing the atlas")
         found, identified = self._posed(section, identified)
         told = Told(self.asked, answer_of(self.trained, section, identified, found))
@@ -57,12 +58,6 @@ class Run:
         result = told.registration(replace(self.context, progress=Part(self.progress, 0.4, 0.9)))
         result.notes = self.notes + result.notes
         return result
-
-    # --- size ---
-
-    def _pixel_known(self, section: Prepared) -> bool:
-        """Says so where it is not. A pixel size that was given is that of the section as it was read."""
-        return self.parameters.pixel > 0 or pixel_is_known(section, self.trained)
 
     # --- pose ---
 
@@ -92,7 +87,7 @@ class Run:
         turn = view.turn
         if abs(turn) > _TURNED:
             self.notes.append(
-                f"The section is turned by {turn:.0f}° against the plates: it was turned back. Where it is upside "
+                f"The section is turned by {abs(turn):.0f}° against the plates: it was turned back. Where it is upside "
                 "down, check that it does not lie on its other side."
             )
         if section.inverted:

@@ -137,7 +137,7 @@ def series_of(inputs: Inputs, parameters: AtlasSeriesParameters, context: Contex
     assert isinstance(checkpoint, Checkpoint)
     assert labels is None or isinstance(labels, LabelImage)
     trained, notes = encoder_of(checkpoint, template, labels, context.device)
-    ready = [prepared(part, parameters.channel) for part in sections.parts]
+    ready = [prepared(part, parameters.channel, parameters.pixel / 1000) for part in sections.parts]
     part = Part(context.progress, 0.0, 0.6)
     parallel = parameters.cut == "parallel"
     if parameters.order == "unknown":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -61,10 +62,11 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     curve = Curve(x_title="iteration", y_title="loss")
     made = train(encoder, anatomy, settings, _Teller(context, curve, settings))
     context.progress.step(0.93, "embedding the atlas")
-    known = _known(encoder, anatomy, {})
+    known = _known(encoder, anatomy)
     context.progress.step(0.96, "trying the encoder")
     trial = _Trial(known, parameters.margin, context.progress)
-    known = _known(encoder, anatomy, _card(template, labels, plates, parameters, made, trial, anatomy), trial.sureness)
+    card = _card(template, labels, plates, parameters, made, trial, anatomy)
+    known = replace(known, sureness=trial.sureness, card=card)
     result = Training(checkpoint=known.checkpoint(), metrics=trial.metrics())
     result.curves["training"] = curve
     result.tables["validation"] = trial.table()
@@ -118,9 +120,8 @@ class _Teller:
             self.progress.curve("training", made, embedding=embedded, pose=posed)
 
 
-def _known(
-    encoder: SliceEncoder, anatomy: Anatomy, card: Mapping[str, Any], sureness: Tensor | None = None
-) -> TrainedEncoder:
+def _known(encoder: SliceEncoder, anatomy: Anatomy) -> TrainedEncoder:
+    """Without a card, and not yet sure of anything."""
     poses = gallery_poses(anatomy)
     return TrainedEncoder(
         encoder,
@@ -128,8 +129,8 @@ def _known(
         plates=embedded(encoder, anatomy, anatomy.plates.poses().float()),
         gallery=embedded(encoder, anatomy, poses),
         gallery_poses=poses,
-        sureness=torch.zeros(10) if sureness is None else sureness,
-        card=card,
+        sureness=torch.zeros(10),
+        card={},
     )
 
 
@@ -161,6 +162,8 @@ class _Trial:
                 facts.append(evidence(distances / margin, plate, energy))
                 truth = known.anatomy.plates.number(float(poses[number - _POSED, 0])) if number < _POSED else math.inf
                 right.append(abs(plate - truth) <= WITHIN)
+        if not facts:
+            return torch.zeros(10)  # even odds
         return fitted(np.stack(facts), np.array(right))
 
     def _run_on(self, picture: Tensor, known: TrainedEncoder) -> tuple[Tensor, float, float] | None:

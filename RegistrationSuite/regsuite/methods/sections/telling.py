@@ -13,6 +13,7 @@ from torch import Tensor
 from regsuite import evaluation
 from regsuite.catalog.sections import SectionParameters
 from regsuite.io.anchoring import anchoring_of
+from regsuite.io.sections import stored_pixel
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.methods.sections.fit import fitted
 from regsuite.methods.sections.identify import View
@@ -85,15 +86,14 @@ class Told:
     @property
     def atlas_mm(self) -> float:
         """mm of the atlas to a mm of the section's own geometry."""
-        linear = self.found.matrix[:3, :3] @ np.linalg.inv(self.section.to_flat)[:3, :2]
+        plane = np.linalg.inv(self.section.to_flat)[:3, :2]
+        linear = self.found.matrix[:3, :3] @ (plane / np.linalg.norm(plane, axis=0))
         return float(np.sqrt(np.linalg.norm(np.cross(linear[:, 0], linear[:, 1]))))
 
     @property
     def pixel_um(self) -> float:
-        """Size of a pixel of the section as it was read, µm of the atlas."""
-        axis = self.asked.section.grid.shape.index(1)
-        spacing = [h for place, h in enumerate(self.asked.section.grid.spacing) if place != axis]
-        return 1000 * self.atlas_mm * spacing[1]
+        """Size of a pixel of the section as its file has it, µm of the atlas."""
+        return 1000 * self.atlas_mm * stored_pixel(self.asked.section.grid)
 
     def registration(self, context: Context) -> Registration:
         """With the plate fitted to the section."""
@@ -130,7 +130,8 @@ class Told:
     def _candidates(self, result: Registration) -> None:
         """The best plates, as they would lie on the section, and their ranking."""
         count = min(self.asked.parameters.candidates, self.plates.count)
-        nearest = torch.argsort(-self.answer.belief, stable=True)[:count]
+        order = torch.argsort(self.answer.distances, stable=True)
+        nearest = order[torch.argsort(-self.answer.belief[order], stable=True)][:count]
         grid = _thumbnail(self.asked.section.grid)
         result.sequences["candidates"] = [
             Image(self._plate_on(grid, int(number)), grid, f"plate {int(number) + 1}") for number in nearest
@@ -165,14 +166,16 @@ class Told:
     # --- figures ---
 
     def _figures(self, result: Registration) -> None:
-        pose = self.found.found.pose
+        pose, to_flat = self.found.found.pose, self.section.to_flat
+        # Of the section as it lies, whatever view it was found in.
+        whole = self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(to_flat)))
         pitch, yaw = angles_of(pose)
         result.metrics |= {
             "plate": self.answer.plate + 1,
             "depth_mm": float(pose[0]),
             "pitch_deg": pitch,
             "yaw_deg": yaw,
-            "turned_deg": _wrapped(self.answer.view.turn - math.degrees(float(pose[3]))),
+            "turned_deg": math.degrees(float(whole[3])),
             "pixel_um": self.pixel_um,
         }
         if math.isfinite(self.found.found.energy):
@@ -181,16 +184,15 @@ class Told:
             result.metrics["confidence"] = self.answer.confidence
         errors = evaluation.inverse_consistency(result.transform, result.inverse, result.fixed_grid)
         result.metrics |= {name: value * self.atlas_mm for name, value in errors.items()}
-        zero = [[float(value) for value in row] for row in plane_of(self.section, self.answer.view)]
         result.record["chosen"] = {
             "axis": self.plates.axis,
             "spacing": self.plates.spacing,
             "plates": self.plates.count,
             "channel": self.section.channel,
             "pixel": self.pixel_um,
-            "pose": [float(value) for value in pose],
+            "pose": whole.tolist(),
             "pose_names": list(POSE),
-            "section_to_plane": zero,
+            "section_to_plane": to_flat.tolist(),
             "anchoring": self._anchoring(),
         }
 
@@ -208,7 +210,3 @@ class Told:
 def _thumbnail(grid: Grid) -> Grid:
     factor = max(1.0, max(grid.shape) / _THUMBNAIL)
     return grid.resampled([h if n == 1 else h * factor for n, h in zip(grid.shape, grid.spacing, strict=True)])
-
-
-def _wrapped(angle: float) -> float:
-    return (angle + 180) % 360 - 180

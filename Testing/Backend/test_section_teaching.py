@@ -1,0 +1,161 @@
+"""An encoder trained for a moment on the phantom: what it leaves, what it is good for, and what cannot be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from regsuite import jobs
+from regsuite.errors import Cancelled, InputError
+from regsuite.jobs import Job
+from regsuite.learning import encoder
+from regsuite.learning.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from regsuite.methods.sections import pose, teaching
+from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
+from regsuite.progress import Progress
+from regsuite.registration import Registration, Training
+from regsuite.spatial import Image, LabelImage
+from section_samples import pose_of
+
+SECONDS = {"iterations": 12, "batch": 6}
+TRUTH = pose_of(depth=1.3, pitch=0.08, yaw=-0.06, rotation=0.1, shift_x=0.3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Sections tried and plates known are counted on one hand."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, count in (("_TRIED", 6), ("_POSED", 1), ("_STRANGE", 1), ("_CURVE_EVERY", 4)):
+            patch.setattr(teaching, name, count)
+        patch.setattr(encoder, "_TILTS", (-8.0, 8.0))
+        patch.setattr(encoder, "_APART", 10.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def case() -> AtlasCase:
+    return atlas_case(spacing=0.4)
+
+
+def job(case: AtlasCase, labels: LabelImage | None = None, seed: int = 1, **values: Any) -> Job:
+    inputs = {"moving": case.template, "moving_labels": labels or case.labels}
+    return Job("atlas-encoder", inputs, {**SECONDS, **values}, seed=seed, device="cpu")
+
+
+def quick_training(case: AtlasCase) -> Training:
+    """With trials that slice the atlas a few times only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pose, "_LEVELS", ((2.7, 2, 1), (1.35, 2, 1)))
+        return jobs.train(job(case))
+
+
+@pytest.fixture(scope="module")
+def trained(case: AtlasCase) -> Training:
+    return quick_training(case)
+
+
+@pytest.fixture(scope="module")
+def file(trained: Training, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "brain.safetensors"
+    write_checkpoint(path, trained.checkpoint)
+    return path
+
+
+def identified(case: AtlasCase, checkpoint: Any, template: Image | None = None, **values: Any) -> Registration:
+    inputs = {"fixed": section_of(case, TRUTH), "moving": template or case.template, "encoder": checkpoint}
+    return jobs.run(Job("atlas-slice", inputs, {"deformation": "none", **values}, device="cpu"))
+
+
+def error(case: AtlasCase, found: Registration) -> float:
+    """mm, the largest over places on the section."""
+    flat = torch.tensor([[x, y, 0.0, 1.0] for x in (-3.0, 0.0, 3.0) for y in (-2.0, 2.0)], dtype=torch.float64)
+    here = torch.as_tensor(found.fixed_grid.centre) + flat[:, :3] * torch.tensor([-1.0, -1.0, 0.0])
+    there = flat @ case.plates.matrices(torch.from_numpy(TRUTH)[None])[0].T
+    return float((found.transform.points(here) - there[:, :3]).norm(dim=1).max())
+
+
+class TestTrained:
+    def test_its_card_says_what_it_is_of(self, case: AtlasCase, trained: Training) -> None:
+        card = trained.checkpoint.card
+        assert (card["method"], card["axis"], card["plates"]) == ("atlas-encoder", "coronal", case.plates.count)
+        assert card["atlas"]["shape"] == list(case.template.grid.shape)
+        assert card["training"]["made"] == SECONDS["iterations"]
+
+    def test_it_is_tried_and_its_loss_is_told(self, trained: Training) -> None:
+        assert trained.curves["training"].x == [4, 8, 12]
+        assert [row[1] for row in trained.tables["validation"].rows] == [3, 3]
+        assert all(np.isfinite(value) for value in trained.metrics.values())
+        assert "more iterations" in trained.notes[0]
+
+    def test_a_file_holds_all_of_it(self, trained: Training, file: Path) -> None:
+        read = read_checkpoint(file)
+        assert dict(read.card) == dict(trained.checkpoint.card)
+        assert all(torch.equal(read.weights[name], value) for name, value in trained.checkpoint.weights.items())
+        assert bool(torch.isfinite(read.weights["sureness"]).all())
+
+    def test_a_seed_repeats_it(self, case: AtlasCase, trained: Training) -> None:
+        again = quick_training(case).checkpoint.weights
+        assert all(torch.equal(again[name], value) for name, value in trained.checkpoint.weights.items())
+
+    def test_cancelling_ends_it_at_once_and_leaves_nothing(self, case: AtlasCase) -> None:
+        class Impatient(Progress):
+            seen = 0
+
+            def step(self, fraction: float, message: str = "") -> None:
+                if "training" in message:
+                    self.seen += 1
+                    raise Cancelled
+
+        progress, before = Impatient(), torch.random.get_rng_state()
+        with pytest.raises(Cancelled):
+            jobs.train(job(case), progress)
+        assert progress.seen == 1
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class TestUsed:
+    @pytest.mark.parametrize("start", [{"plate": 21.0}, {"pose": tuple((TRUTH * 0.6).tolist())}], ids=["plate", "pose"])
+    def test_a_section_is_brought_to_its_pose_from_near_by(
+        self, case: AtlasCase, file: Path, start: dict[str, Any]
+    ) -> None:
+        found = identified(case, file, **start)
+        assert error(case, found) < 0.1
+        assert found.metrics["depth_mm"] == pytest.approx(TRUTH[0], abs=0.1)
+
+    def test_a_checkpoint_of_another_atlas_is_an_input_error(self, case: AtlasCase, file: Path) -> None:
+        with pytest.raises(InputError, match="another atlas"):
+            identified(case, file, atlas_case(spacing=0.4, seed=5).template)
+
+    @pytest.mark.parametrize("card", [{"method": "organs"}, {"method": "atlas-encoder"}], ids=["other", "bare"])
+    def test_a_card_that_says_something_else_is_an_input_error(
+        self, case: AtlasCase, trained: Training, card: dict[str, Any]
+    ) -> None:
+        with pytest.raises(InputError, match=r"'organs'|card lacks"):
+            identified(case, replace(trained.checkpoint, card=card))
+
+    @pytest.mark.parametrize("name", ["plates", "encoder.embedding.0.weight"])
+    def test_weights_that_are_missing_are_an_input_error(self, case: AtlasCase, trained: Training, name: str) -> None:
+        weights = {key: value for key, value in trained.checkpoint.weights.items() if key != name}
+        with pytest.raises(InputError, match="not as its card says"):
+            identified(case, Checkpoint(weights, trained.checkpoint.card))
+
+
+class TestRefused:
+    def test_an_annotation_of_another_place_is_an_input_error(self, case: AtlasCase) -> None:
+        shape = case.labels.grid.shape
+        shifted = torch.roll(case.labels.data, [n // 2 for n in shape], (2, 3, 4))
+        with pytest.raises(InputError, match="does not fit"):
+            jobs.train(job(case, LabelImage(shifted, case.labels.grid)))
+
+    def test_an_empty_annotation_is_an_input_error(self, case: AtlasCase) -> None:
+        with pytest.raises(InputError, match="annotation is empty"):
+            jobs.train(job(case, LabelImage(torch.zeros_like(case.labels.data), case.labels.grid)))
+
+    def test_too_few_plates_are_an_input_error(self, case: AtlasCase) -> None:
+        with pytest.raises(InputError, match="too few"):
+            jobs.train(job(case, spacing=4.0))
