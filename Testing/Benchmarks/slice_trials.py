@@ -12,7 +12,7 @@ from regsuite.catalog import method as declared
 from regsuite.jobs import Job
 from regsuite.learning.checkpoint import read_checkpoint, write_checkpoint
 from regsuite.methods.sections.baseline import ranked
-from regsuite.methods.sections.identify import identify
+from regsuite.methods.sections.identify import identify, pixel_is_known
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.ranking import rank_errors
 from regsuite.methods.sections.run import Run, answer_of
@@ -76,9 +76,9 @@ class _Trial:
         ready = prepared(section.image)
         seconds = [time.perf_counter()]
         parallel = run.parameters.cut == "parallel"
-        seen = identify(ready, run.trained, run._pixel_known(ready), parallel)
+        seen = identify(ready, run.trained, pixel_is_known(ready, run.trained), parallel)
         seconds.append(time.perf_counter())
-        found, seen = run._posed(ready, seen)
+        found, seen = run.placed(ready, seen)
         seconds.append(time.perf_counter())
         answer = answer_of(run.trained, ready, seen, found)
         pose, truth = found.found.pose, torch.tensor([section.plate])

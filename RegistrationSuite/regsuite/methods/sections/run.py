@@ -51,7 +51,7 @@ class Run:
         parallel = self.parameters.cut == "parallel"
         identified = identify(section, self.trained, known, parallel, self.parameters.plate)
         self.progress.step(0.25, "slicing the atlas")
-        found, identified = self._posed(section, identified)
+        found, identified = self.placed(section, identified)
         told = Told(self.asked, answer_of(self.trained, section, identified, found))
         self._doubt(section, identified.view, told)
         self.progress.step(0.4, "fitting the plate")
@@ -61,7 +61,7 @@ class Run:
 
     # --- pose ---
 
-    def _posed(self, section: Prepared, identified: Identified) -> tuple[Posed, Identified]:
+    def placed(self, section: Prepared, identified: Identified) -> tuple[Posed, Identified]:
         """From the user's start where there is one."""
         chosen, oblique = self.parameters, self.parameters.cut == "oblique"
         starts = identified.starts
