@@ -110,8 +110,8 @@ class Request:
 
     def _flat_reference(self) -> Any:
         """The node in whose plane 2D things lie; None where a section is registered in space."""
-        declared = {item.role: item.kind for item in catalog.method(self.method).inputs}
-        return None if declared.get("fixed") == "section" else self.anchor("fixed")
+        kinds = {item.kind for item in catalog.method(self.method).inputs}
+        return None if kinds & {"section", "sections"} else self.anchor("fixed")
 
     def add(self, result: Result) -> dict[str, Any]:
         """The result as nodes of the scene, by output name, and a checkpoint as its file.

@@ -89,7 +89,7 @@ class TestPoses:
         poses = random_poses(anatomy, 2000).double()
         half, width = float(anatomy.plates.extent[2]) / 2, anatomy.pixel * SHAPE[1] / 2
         tilt = math.radians(20)
-        most = torch.tensor([half, tilt, tilt, 0.35, 0.18, 0.26, 0.12, 0.27 * width, 0.22 * width]).double()
+        most = torch.tensor([half, tilt, tilt, 0.33, 0.18, 0.26, 0.1, 0.2 * width, 0.16 * width]).double()
         largest = poses.abs().amax(dim=0)
         assert (largest <= most + 1e-6).all()
         assert (largest > 0.9 * most).all()
@@ -176,7 +176,7 @@ class TestStain:
         torch.manual_seed(0)
         light = synthesis._shading(100, CPU)
         assert float(light.min()) > 0
-        assert float(light.log().diff(dim=3).abs().max()) < 0.1
+        assert float(light.log().diff(dim=3).abs().max()) < 0.2
 
 
 class TestFaults:
@@ -230,14 +230,6 @@ class TestFaults:
         assert float(share.mean()) == pytest.approx(0.005, abs=0.001)
         # Whole pixels, not blurred ones: nearly all stand alone.
         assert ndimage.label(black[int(share.argmax()), 0].numpy())[1] > 0.9 * float(black[int(share.argmax())].sum())
-
-    def test_inverted_pictures_are_bright_where_they_were_dark(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        only(monkeypatch, 0.15)
-        monkeypatch.setattr(synthesis, "_tiles", lambda batch, device: torch.ones(batch, 1, *SHAPE))
-        torch.manual_seed(0)
-        ramp = torch.linspace(0, 1, 96).expand(20, 1, 72, 96)
-        shown = synthesis._faulty(ramp)
-        assert float((shown + ramp - shown.amax((2, 3), keepdim=True)).abs().max()) < 0.12
 
     def test_every_picture_is_blurred_by_its_own_width(self) -> None:
         spike = torch.zeros(3, 1, 41, 51)

@@ -70,10 +70,10 @@ def registration(bent: bool = False) -> Registration:
     plates = [case.plates.number(POSE[0]) + 1 + offset for offset in OFFSETS]
     frames = [_plate(made, coarse, offset) for offset in OFFSETS]
     rows = [
-        [rank + 1, plate, offset, 5.7, -4.0, 0.1 + 0.1 * rank, 0.4 / (rank + 1)]
+        [rank + 1, plate, offset, 0.1 + 0.1 * rank, 0.4 / (rank + 1)]
         for rank, (plate, offset) in enumerate(zip(plates, OFFSETS, strict=True))
     ]
-    columns = ["rank", "plate", "depth mm", "pitch °", "yaw °", "distance", "probability"]
+    columns = ["rank", "plate", "depth mm", "distance", "probability"]
     numbers = [float(number + 1) for number in range(case.plates.count)]
     return Registration(
         transform=transform,
@@ -89,7 +89,15 @@ def registration(bent: bool = False) -> Registration:
                 "Regions", ["region", "area mm²", "mean"], [["Cortex", 12.5, 0.6], ["Nucleus 1", 3.0, 0.4]]
             ),
         },
-        metrics={"plate": plates[0], "confidence": 0.8, "depth_mm": float(POSE[0]), "pixel_um": 80.0},
+        metrics={
+            "plate": plates[0],
+            "confidence": 0.8,
+            "pitch_deg": 5.7,
+            "yaw_deg": -4.0,
+            "turned_deg": 0.0,
+            "depth_mm": float(POSE[0]),
+            "pixel_um": 80.0,
+        },
         notes=["The plate was found by its looks alone."],
         record=_record(made),
     )
