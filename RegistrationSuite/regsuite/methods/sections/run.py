@@ -19,7 +19,7 @@ from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.spatial.plates import Plates
 
-_DOUBTFUL = 0.5
+DOUBTFUL = 0.5
 """Probability below which a user is warned."""
 _TURNED = 30.0
 """Degrees from which a turned section is told of."""
@@ -98,7 +98,7 @@ class Run:
                 "the plate fits; give the pixel size if you know it."
             )
         sure = told.answer.confidence
-        if sure is not None and sure < _DOUBTFUL:
+        if sure is not None and sure < DOUBTFUL:
             self.notes.append(
                 f"The plate is doubtful: the probability that it is within {WITHIN} plates is {sure:.0%}. "
                 "The section may be of another organ, too little of it may be there, or the encoder may need more "

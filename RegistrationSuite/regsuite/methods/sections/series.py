@@ -15,7 +15,7 @@ from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
-from regsuite.methods.sections.run import answer_of
+from regsuite.methods.sections.run import DOUBTFUL, answer_of
 from regsuite.methods.sections.telling import Asked, Inputs, Told
 from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Curve, Registration, Table
@@ -167,6 +167,11 @@ def _tell(results: Results, sections: SectionSet, series: Series) -> None:
     results.curves["depths"] = curve
     pitch, yaw = (float(np.degrees(angle)) for angle in series.angles)
     results.metrics |= {"pitch_deg": pitch, "yaw_deg": yaw}
+    doubtful = [name for name, part in results.parts.items() if part.metrics["confidence"] < DOUBTFUL]
+    if doubtful:
+        results.notes.append(f"The plates of these sections are doubtful, check them: {', '.join(doubtful)}.")
+    if not all(placed.identified.view.pixel_known for placed in series.placed):
+        results.notes.append("Pixel sizes were estimated where the files give none that suits the atlas.")
     crossed = _crossed(curve.values["together"])
     if crossed:
         names = ", ".join(str(rows[place][0]) for place in crossed)
