@@ -145,3 +145,10 @@ class TestRanking:
     def test_plates_that_could_not_be_registered_come_last(self) -> None:
         information = torch.tensor([[0.3, -math.inf, 0.5]])
         assert rank_errors(-information, torch.tensor([1])).tolist() == [2]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_sections_of_a_plate(name: Name) -> None:
+    # Six sections of three plates, in their order twice: of equal ones the mean stays what it was.
+    twice = float(embedding_loss(name, DISTANCES.repeat(2, 1), GAPS.repeat(2, 1), 0.3, 0.5))
+    assert twice == pytest.approx(loss(name))

@@ -9,9 +9,11 @@ import pytest
 import torch
 from regsuite.io.sections import section_grid
 from regsuite.learning.encoder import TrainedEncoder
-from regsuite.methods.sections.identify import identify, pixel_is_known
+from regsuite.methods.sections.identify import View, aligned, everywhere, identify, pixel_is_known
+from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.phantoms.atlas import AtlasCase, section_of
+from regsuite.progress import Progress
 from regsuite.spatial import Image
 from section_samples import Seeing, brain, pose_of, seeing
 from torch import Tensor
@@ -49,13 +51,22 @@ class TestPlate:
 
     def test_the_starts_hold_the_truth_and_lie_apart(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
         found = identify(section(case), encoder, pixel_known=True)
-        depths = found.starts[:, 0]
-        assert float((depths - case.plates.depths()[TRUE]).abs().min()) < 0.3
-        gaps = (depths[1:, None] - depths[None, 1:]).abs()
-        assert float(gaps[~torch.eye(len(gaps), dtype=torch.bool)].min()) > 2 * encoder.anatomy.pixel
+        assert float((found.starts[:, 0] - case.plates.depths()[TRUE]).abs().min()) < 0.3
+        # In depth (pixels), turn and size, so that none is sliced from twice.
+        markers = found.starts[:, [0, 3, 4]] / torch.tensor([1.5 * encoder.anatomy.pixel, 0.2, 0.15])
+        apart = (markers[:, None] - markers[None]).abs().amax(dim=2)
+        assert float(apart[~torch.eye(len(markers), dtype=torch.bool)].min()) > 1
+
+    def test_other_views_are_started_from_too(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+        # Where each other turn than the best puts the middle of the brain, which is in the middle of the tissue.
+        found = identify(section(case), encoder, pixel_known=True, parallel=True)
+        turned = found.starts[found.starts[:, 3].abs() > 0.4]
+        assert len(turned) > 3
+        assert float(turned[:, 7:9].abs().max()) < 0.5  # mm
 
     def test_parallel_starts_are_not_tilted(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
-        assert not identify(section(case), encoder, pixel_known=True, parallel=True).starts[:, 1:].any()
+        starts = identify(section(case), encoder, pixel_known=True, parallel=True).starts
+        assert float(starts[:, 1:3].abs().max()) < 1e-6
 
 
 class TestSize:
@@ -95,3 +106,47 @@ def test_what_the_encoder_says_of_a_shift_is_undone(case: AtlasCase, encoder: Tr
     assert off > 1.5
     # Where the brain's middle stands in the view.
     assert np.abs(np.linalg.inv(placed)[:2, 3]).max() < 0.4
+
+
+class TestEverywhere:
+    def test_all_of_the_atlas_at_all_turns(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+        shown = section(case)
+        view = identify(shown, encoder, pixel_known=True, parallel=True).view
+        starts = everywhere(shown, encoder, view)
+        half = float(case.plates.extent[2]) / 2
+        depths = starts[:, 0].unique()
+        apart = depths.diff()
+        assert float(apart.max()) < 6 * encoder.anatomy.pixel
+        assert float(depths[0] + half) == pytest.approx(float(apart[0]), abs=1e-4)
+        assert float(half - depths[-1]) == pytest.approx(float(apart[0]), abs=1e-4)
+        turns = torch.rad2deg(starts[:, 3]).round().remainder(360).unique()
+        assert turns.tolist() == [30.0 * k for k in range(12)]
+        assert float(starts[:, 1:3].abs().max()) < 1e-6
+        assert float(starts[:, 4:7].abs().max()) < 1e-5  # of the size that the section has
+
+
+class TestAligned:
+    @pytest.mark.parametrize("turn", [0.0, 0.6, -2.0])
+    def test_a_section_is_seen_as_it_lies(self, case: AtlasCase, encoder: TrainedEncoder, turn: float) -> None:
+        shown = section(case)
+        angle = torch.tensor(turn)
+        placed = torch.eye(4)
+        placed[:2, :2] = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)
+        true = torch.from_numpy(pose_of(depth=float(case.plates.depths()[TRUE]), rotation=turn)).float()
+        wrong = torch.from_numpy(pose_of(depth=float(case.plates.depths()[TRUE - 6]), rotation=turn + 1)).float()
+        distances, away = aligned(shown, encoder, View(placed, True), torch.stack([wrong, true]))
+        assert distances.shape == (2, case.plates.count)
+        assert int(distances[1].argmin()) == TRUE
+        # The atlas where it is cut is the plate itself.
+        assert float(away[1]) == pytest.approx(float(distances[1, TRUE]), abs=1e-5)
+        assert float(away[0]) > 2 * float(away[1])
+
+
+class TestLocated:
+    def test_a_section_is_found_where_the_encoder_was_wrong(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+        shown, depth = section(case), float(case.plates.depths()[TRUE])
+        seen = identify(shown, encoder, pixel_known=True, parallel=True)
+        astray = replace(seen, starts=seen.starts[:1] * 0 + seen.starts.new_tensor(pose_of(depth=-depth)))
+        found, again = located(shown, astray, encoder, parallel=True, progress=Progress())
+        assert float(found.found.pose[0]) == pytest.approx(depth, abs=0.05)
+        assert int(again.order[0]) == TRUE

@@ -14,7 +14,7 @@ from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
-from regsuite.solvers.slicing import Problem, slice_to
+from regsuite.solvers.slicing import Problem, slice_all, slice_to
 from regsuite.spatial import Image
 from regsuite.spatial.plates import POSE, cut, flat_points
 from section_samples import pose_of
@@ -130,15 +130,17 @@ def problem(anatomy: Anatomy, pose: Tensor) -> Problem:
     template = anatomy.template.double()
     picture = cut(template, anatomy.grid, anatomy.plates.matrices(pose[None]), points)
     weight = torch.ones_like(picture)
-    return Problem(
-        template, anatomy.grid, anatomy.plates, picture, weight, points, 2 * anatomy.pixel, 3 * anatomy.pixel
-    )
+    pixel, odd = 2 * anatomy.pixel, 0.02
+    return Problem(template, anatomy.grid, anatomy.plates, picture, weight, points, pixel, 1.5 * pixel, odd)
 
 
 class TestEnergy:
-    def test_it_is_nothing_where_pictures_are_alike(self, anatomy: Anatomy) -> None:
-        pose = torch.from_numpy(TRUTHS[0])
-        assert abs(float(problem(anatomy, pose).energy(pose[None])[0])) < 1e-9
+    @pytest.mark.parametrize("truth", TRUTHS)
+    def test_where_pictures_are_alike_it_is_what_is_odd_of_the_pose(self, anatomy: Anatomy, truth: np.ndarray) -> None:
+        pose = torch.from_numpy(truth)
+        spread = np.array([0.17, 0.17, 0.1, 0.1, 0.06])
+        odd = 0.01 * np.sum((truth[[1, 2, 4, 5, 6]] / spread) ** 2)
+        assert float(problem(anatomy, pose).energy(pose[None])[0]) == pytest.approx(odd, abs=1e-9)
 
     def test_it_grows_with_the_distance_and_stays_below_one(self, anatomy: Anatomy) -> None:
         pose = torch.from_numpy(TRUTHS[0])
@@ -165,3 +167,39 @@ class TestEnergy:
         nowhere = torch.full((9,), math.nan, dtype=torch.float64)
         found = slice_to(compared, nowhere, [True] * 9, 2, Progress(), 0.5)
         assert found.energy == math.inf
+
+
+class TestManyStarts:
+    def test_the_best_comes_first_and_so_many_go_on(self, anatomy: Anatomy) -> None:
+        truth = torch.from_numpy(TRUTHS[0])
+        compared = problem(anatomy, truth)
+        starts = torch.stack([truth + k * torch.from_numpy(OFF) for k in (2.5, -2.0, 0.6, 1.5, -1.5)])
+        found = slice_all(compared, starts, [True] * 9, ((0, 4), (12, 3), (10, 2)), Progress(), 0.5)
+        assert len(found) == 2
+        assert found[0].energy <= found[1].energy
+        assert found[0].energy == pytest.approx(float(compared.energy(found[0].pose[None])[0]))
+        assert float((found[0].pose - truth)[0].abs()) < 0.15  # mm, of 0.3 at the nearest start
+        assert found[0].energy < float(compared.energy(starts).min())
+
+    def test_without_iterations_they_are_ranked_as_they_are(self, anatomy: Anatomy) -> None:
+        truth = torch.from_numpy(TRUTHS[0])
+        starts = torch.stack([truth + k * torch.from_numpy(OFF) for k in (1.0, 0.1, 0.5)])
+        found = slice_all(problem(anatomy, truth), starts, [True] * 9, ((0, 3),), Progress(), 0.5)
+        assert [each.pose.tolist() for each in found] == starts[[1, 2, 0]].tolist()
+
+    def test_what_is_not_free_stays(self, anatomy: Anatomy) -> None:
+        truth = torch.from_numpy(TRUTHS[0])
+        start = (truth + torch.from_numpy(OFF))[None]
+        free = [True, False, False, True, False, False, False, True, True]
+        (found,) = slice_all(problem(anatomy, truth), start, free, ((5, 1),), Progress(), 0.5)
+        moved = (found.pose != start[0]).tolist()
+        assert moved == free
+
+    def test_a_start_that_shows_nothing_spoils_no_other(self, anatomy: Anatomy) -> None:
+        truth = torch.from_numpy(TRUTHS[0])
+        near = truth + 0.5 * torch.from_numpy(OFF)
+        starts = torch.stack([torch.full_like(near, math.nan), near])
+        found = slice_all(problem(anatomy, truth), starts, [True] * 9, ((5, 2),), Progress(), 0.5)
+        (alone,) = slice_all(problem(anatomy, truth), near[None], [True] * 9, ((5, 1),), Progress(), 0.5)
+        assert found[0].pose.tolist() == pytest.approx(alone.pose.tolist())
+        assert found[1].energy == math.inf

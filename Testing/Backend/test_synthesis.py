@@ -12,7 +12,7 @@ from regsuite.errors import InputError
 from regsuite.learning import synthesis
 from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.pictures import SHAPE, evened, stretched
-from regsuite.learning.synthesis import random_poses, random_sections
+from regsuite.learning.synthesis import laid, random_poses, random_sections
 from regsuite.phantoms.atlas import AtlasCase, atlas_case
 from regsuite.spatial import Image, LabelImage
 from regsuite.spatial.plates import POSE
@@ -254,3 +254,31 @@ class TestPictures:
 
     def test_an_empty_picture_stays_finite(self) -> None:
         assert torch.isfinite(evened(torch.zeros(2, 1, *SHAPE))).all()
+
+
+def test_laid_anew_a_section_stays_in_its_plane(anatomy: Anatomy) -> None:
+    torch.manual_seed(0)
+    poses = random_poses(anatomy, 30)
+    other = laid(poses, anatomy)
+    assert torch.equal(other[:, :3], poses[:, :3])
+    assert bool((other[:, 3:] != poses[:, 3:]).all())
+    assert not laid(poses, anatomy, hardness=0.0)[:, 3:].any()
+
+
+def test_a_field_of_view_is_a_box_around_the_middle() -> None:
+    torch.manual_seed(0)
+    fields = synthesis._field(40, torch.device("cpu"))
+    for field in fields[:, 0]:
+        box = field.amax(dim=1)[:, None] * field.amax(dim=0)
+        assert torch.equal(field, box)
+        assert bool(field[20:-20, 26:-26].all())
+    assert bool((fields.flatten(1).mean(dim=1) < 0.9).any())
+
+
+def test_a_mask_grows_by_so_many_pixels() -> None:
+    mask = torch.zeros(1, 1, 72, 96)
+    mask[0, 0, 30, 3] = 1
+    grown = synthesis._grown(mask, 5)
+    expected = torch.zeros_like(mask)
+    expected[0, 0, 25:36, :9] = 1
+    assert torch.equal(grown, expected)

@@ -47,12 +47,16 @@ def random_poses(anatomy: Anatomy, count: int, hardness: float = 1.0, together: 
     poses[:, 0] = depths.clamp(-half, half)
     tilted = (torch.rand(count, 2) < 0.7) * hardness
     poses[:, 1:3] = (torch.randn(count, 2) * _TILT).clamp(-_MOST_TILT, _MOST_TILT) * tilted
-    width = anatomy.pixel * SHAPE[1] / 2
+    return laid(poses, anatomy, hardness)
+
+
+def laid(poses: Tensor, anatomy: Anatomy, hardness: float = 1.0) -> Tensor:
+    """Poses (B, 9) in the same planes, with other turns, scales and shifts within them."""
+    count, width = len(poses), anatomy.pixel * SHAPE[1] / 2
     spread = torch.tensor([0.33, 0.18, 0.0, 0.1, 0.2 * width, 0.16 * width])
     drawn = (torch.rand(count, len(spread)) * 2 - 1) * spread * hardness
-    poses[:, 3:] = drawn
-    poses[:, 5] = drawn[:, 1] + (torch.rand(count) * 2 - 1) * 0.08 * hardness
-    return poses
+    drawn[:, 2] = drawn[:, 1] + (torch.rand(count) * 2 - 1) * 0.08 * hardness
+    return torch.cat([poses[:, :3], drawn], dim=1)
 
 
 def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0) -> Sections:
@@ -124,14 +128,24 @@ def _background(tissue: Tensor) -> Tensor:
     """Around a section: dark, bright, or other tissue, as around a brain that lies in its skull."""
     batch, device = len(tissue), tissue.device
     plain = torch.where(_coin(batch, 0.85, device), 0.0, 0.6 * _amount(batch, device))
-    near = torch.where(_coin(batch, 0.5, device), _grown(tissue, 4), _grown(_grown(tissue, 6), 6))
+    near = torch.where(_coin(batch, 0.4, device), _grown(tissue, 4), _grown(tissue, 12))
+    near = torch.where(_coin(batch, 0.3, device), 1.0, near) * _field(batch, device)
     gap = torch.where(_coin(batch, 0.5, device), _grown(tissue, 1), tissue) > 0
     other = (0.25 * _noise(batch, (9, 12), device) + 0.7 * _amount(batch, device)).clamp(min=0) * near
-    return torch.where(_coin(batch, 0.25, device), torch.where(gap, 0.3 * other, other), plain)
+    return torch.where(_coin(batch, 0.3, device), torch.where(gap, 0.3 * other, other), plain)
+
+
+def _field(batch: int, device: torch.device) -> Tensor:
+    """(B, 1, H, W) 0 or 1: the field of view, whose edges may lie within the picture."""
+    rows, columns = (torch.linspace(-1, 1, n, device=device) for n in SHAPE)
+    ends = 0.6 + 0.8 * torch.rand(4, batch, 1, 1, 1, device=device)
+    inside = (rows[:, None] < ends[0]) & (rows[:, None] > -ends[1]) & (columns < ends[2]) & (columns > -ends[3])
+    return inside.float()
 
 
 def _grown(mask: Tensor, pixels: int) -> Tensor:
-    return functional.max_pool2d(mask, 2 * pixels + 1, 1, pixels)
+    size = 2 * pixels + 1
+    return functional.max_pool2d(functional.max_pool2d(mask, (size, 1), 1, (pixels, 0)), (1, size), 1, (0, pixels))
 
 
 # --- faults ---

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.pictures import evened
-from regsuite.learning.synthesis import random_poses, random_sections
+from regsuite.learning.synthesis import laid, random_poses, random_sections
 from regsuite.losses.embedding import Name, embedding_loss
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.spatial.plates import POSE
@@ -30,7 +30,7 @@ _POSE_WEIGHT = 0.15
 
 @dataclass(frozen=True)
 class Settings:
-    """iterations: at most; minutes: at most, 0 for no limit; batch: sections an iteration, with as many plates;
+    """iterations: at most; minutes: at most, 0 for no limit; batch: sections an iteration, two of each of its planes;
     rate: Adam's; margin, reach: see :mod:`regsuite.losses.embedding`, reach in mm."""
 
     loss: Name = "neighbours"
@@ -107,17 +107,17 @@ def _losses(
     """Of a new batch: of its embeddings, and of the poses the encoder says."""
     device = anatomy.template.device
     with torch.no_grad():
-        poses = random_poses(anatomy, settings.batch, hardness).to(device)
+        planes = random_poses(anatomy, settings.batch // 2, hardness)
+        poses = torch.cat([planes, laid(planes, anatomy, hardness)]).to(device)
         sections = random_sections(anatomy, poses, hardness).pictures
-        plates = anatomy.plate_pictures(plate_poses(poses))
+        plates = anatomy.plate_pictures(plate_poses(planes))
         pictures = torch.cat([evened(sections), evened(plates)]).contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device)):
         embeddings, posed = encoder(pictures)
-    seen, known = embeddings.float().split(settings.batch)
-    embedded = embedding_loss(
-        settings.loss, torch.cdist(seen, known), gaps(poses, poses, anatomy), settings.margin, settings.reach
-    )
-    return embedded, _POSE_WEIGHT * functional.smooth_l1_loss(posed[: settings.batch].float(), said(poses) / units)
+    seen, known = embeddings.float().split([len(poses), len(planes)])
+    away = gaps(poses, planes.to(device), anatomy)
+    embedded = embedding_loss(settings.loss, torch.cdist(seen, known), away, settings.margin, settings.reach)
+    return embedded, _POSE_WEIGHT * functional.smooth_l1_loss(posed[: len(poses)].float(), said(poses) / units)
 
 
 def plate_poses(poses: Tensor) -> Tensor:

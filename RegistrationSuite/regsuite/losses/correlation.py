@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,25 +29,51 @@ def local_correlation(
     Sources: Cachier et al. 2003 (doi 10.1016/S1077-3142(03)00002-X); Avants et al. 2008
     (doi 10.1016/j.media.2007.06.004).
     """
-    T, w = fixed[0, 0], weight[0, 0]
-    sigmas = [max(width / h, 1.0) for h in spacing]
-    matrices = [window_matrix(n, sigma, int(sigma), T) for n, sigma in zip(T.shape, sigmas, strict=True)]
-    held = window_sums(w, matrices)
-    counts = held > _EMPTY * held.max()
-    held, inverse = held * counts * math.prod(spacing), torch.where(counts, 1 / held, 0)
-    wT = w * T
-    mean = window_sums(wT, matrices) * inverse
-    variance = window_sums(wT * T, matrices) * inverse - mean**2
+    compared = _Compared.of(fixed, weight, spacing, width)
+    return lambda image: slab_sum(compared.sums(image[0, 0]), lambda sums, rows: compared.unlike(sums, rows).sum())
 
-    def value(sums: Tensor, rows: slice) -> Tensor:
-        mean_I, square, product = sums * inverse[rows]
-        covariance = product - mean_I * mean[rows]
-        return (held[rows] * unlikeness(covariance, square - mean_I**2, variance[rows], FLAT**2)).sum()
 
-    def integral(image: Tensor) -> Tensor:
-        I = image[0, 0]
-        wI = w * I
-        sums = [window_sums(field, matrices) for field in (wI, wI * I, wT * I)]
-        return slab_sum(torch.stack(sums), value)
+def local_correlations(
+    fixed: Tensor, weight: Tensor, spacing: Sequence[float], width: float
+) -> Callable[[Tensor], Tensor]:
+    """The same of many small images (B, 1, *shape) at once: (B,)."""
+    compared = _Compared.of(fixed, weight, spacing, width)
+    return lambda images: compared.unlike(compared.sums(images[:, 0]), slice(None)).flatten(1).sum(dim=1)
 
-    return integral
+
+@dataclass(frozen=True)
+class _Compared:
+    """The fixed image T under its windows: one matrix per axis, the weight held by each, and mean and variance."""
+
+    w: Tensor
+    wT: Tensor
+    matrices: list[Tensor]
+    held: Tensor
+    inverse: Tensor
+    mean: Tensor
+    variance: Tensor
+
+    @classmethod
+    def of(cls, fixed: Tensor, weight: Tensor, spacing: Sequence[float], width: float) -> _Compared:
+        T, w = fixed[0, 0], weight[0, 0]
+        sigmas = [max(width / h, 1.0) for h in spacing]
+        matrices = [window_matrix(n, sigma, int(sigma), T) for n, sigma in zip(T.shape, sigmas, strict=True)]
+        held = window_sums(w, matrices)
+        counts = held > _EMPTY * held.max()
+        held, inverse = held * counts * math.prod(spacing), torch.where(counts, 1 / held, 0)
+        wT = w * T
+        mean = window_sums(wT, matrices) * inverse
+        variance = window_sums(wT * T, matrices) * inverse - mean**2
+        return cls(w, wT, matrices, held, inverse, mean, variance)
+
+    def sums(self, I: Tensor) -> Tensor:
+        """(3, ..., *windows) under the windows, of images (..., *shape)."""
+        wI = self.w * I
+        return torch.stack([window_sums(field, self.matrices) for field in (wI, wI * I, self.wT * I)])
+
+    def unlike(self, sums: Tensor, rows: slice) -> Tensor:
+        """(..., *windows) of w (1 - ρ²) under each window, on some rows of them."""
+        mean = self.mean[rows]
+        mean_I, square, product = sums * self.inverse[rows]
+        covariance = product - mean_I * mean
+        return self.held[rows] * unlikeness(covariance, square - mean_I**2, self.variance[rows], FLAT**2)

@@ -26,12 +26,13 @@ Name = Literal["neighbours", "semi-hard", "hard", "contrastive"]
 def embedding_loss(kind: Name, distances: Tensor, gaps: Tensor, margin: float, reach: float) -> Tensor:
     """The mean loss of a batch.
 
-    distances: (A, P) of the embeddings of A sections and P plates, plate i belonging to section i;
+    distances: (A, P) of the embeddings of A sections and P plates, plate i mod P belonging to section i;
     gaps: (A, P) mm between where they were cut; plates nearer than ``reach`` (mm) are no negatives.
     """
     if kind == "neighbours":
         return neighbour_loss(distances, gaps, margin, reach)
-    positive, negative = distances.diagonal()[:, None], gaps > reach
+    sections = torch.arange(len(distances), device=distances.device)
+    positive, negative = distances[sections, sections % distances.shape[1]][:, None], gaps > reach
     if kind == "contrastive":
         return contrastive_loss(positive, distances[negative], margin)
     chosen = negative & (semi_hard if kind == "semi-hard" else hard)(positive, distances, margin)

@@ -31,9 +31,10 @@ def window_matrix(size: int, sigma: float, stride: int, like: Tensor, beyond: in
 
 
 def window_sums(data: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """What ``data`` (*shape) holds under every window: (*windows); one matrix (windows, size) per axis."""
-    for axis in reversed(range(data.ndim)):
-        data = _along(data, axis, matrices[axis])
+    """What ``data`` (..., *shape) holds under every window: (..., *windows); one matrix (windows, size) per axis."""
+    first = data.ndim - len(matrices)
+    for axis in reversed(range(len(matrices))):
+        data = _along(data, first + axis, matrices[axis])
     return data
 
 

@@ -1,8 +1,10 @@
 """Where a flat picture lies in a volume, by slicing the volume and comparing: all nine numbers of a pose at once.
 
-    E(q) = ∫ w (1 - ρ²) dx,   ρ the local correlation of the picture with the volume cut at pose q
+    E(q) = ∫ w (1 - ρ²) dx / ∫ w dx + ε/2 Σ_i (q_i / σ_i)²,   ρ the local correlation of the picture with the volume
+                                                             cut at pose q
 
-ρ² does not ask which of two tissues is the brighter, so that picture and volume may be of different stains.
+ρ² does not ask which of two tissues is the brighter, so that picture and volume may be of different stains. The sum,
+over angles, scales and shear, says what is seldom so of a section: without it half of one fits in too many places.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regsuite.losses.correlation import local_correlation
+from regsuite.losses.correlation import local_correlations
 from regsuite.progress import Progress
 from regsuite.spatial import Grid
 from regsuite.spatial.plates import Plates, cut
 
 _STEPS = (1.0, 0.09, 0.09, 0.09, 0.09, 0.09, 0.09, 1.0, 1.0)
 """Of depth, angles, scales, shear and shifts: what changes a picture about alike. Lengths count in ``unit``."""
+_SPREAD = (0.17, 0.17, math.inf, 0.1, 0.1, 0.06)
+"""σ of pitch, yaw (rad), rotation, scales and shear: how sections are cut, and how brains differ in size."""
 _FIRST = 0.5
 """Of a step, by which the search begins."""
+_RATE = 0.2
+"""Of a step, Adam's, in the first round of many starts that go together; in the second half of it, and so on."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Problem:
     """One picture at one resolution.
 
     volume: (1, 1, *shape) on ``grid``; picture, weight: (1, 1, h, w) at ``points`` (h, w, 3) mm in the plane, ``pixel``
-    mm apart; window: σ of the correlation's window, mm.
+    mm apart; window: σ of the correlation's window, mm; odd: ε.
     """
 
     volume: Tensor
@@ -41,18 +47,19 @@ class Problem:
     points: Tensor
     pixel: float
     window: float
+    odd: float
 
     def energy(self, poses: Tensor) -> Tensor:
-        """(B,) E per mm² of weight, of poses (B, 9): 0 where all agrees, 1 where nothing does."""
+        """(B,) E of poses (B, 9): but for the last sum 0 where all agrees, 1 where nothing does."""
         shown = cut(self.volume, self.grid, self.plates.matrices(poses), self.points)
-        compare = local_correlation(self.picture, self.weight, (self.pixel, self.pixel), self.window)
-        area = self.weight.sum() * self.pixel**2
-        return torch.stack([compare(each[None]) for each in shown]) / area
+        compare = local_correlations(self.picture, self.weight, (self.pixel, self.pixel), self.window)
+        odd = (poses[:, 1:7] / torch.tensor(_SPREAD).to(poses)).square().sum(dim=1)
+        return compare(shown) / (self.weight.sum() * self.pixel**2) + 0.5 * self.odd * odd
 
 
 @dataclass(frozen=True)
 class Found:
-    """pose: (9,); energy: E there, per mm² of weight, infinite where nothing could be compared."""
+    """pose: (9,); energy: E there, infinite where nothing could be compared."""
 
     pose: Tensor
     energy: float
@@ -65,9 +72,7 @@ def slice_to(
 
     unit: mm by which a shift changes a picture about as much as the turn of 5° does.
     """
-    scale = torch.tensor(_STEPS, dtype=start.dtype)
-    scale[[0, 7, 8]] *= unit
-    scale = scale * torch.tensor([float(each) for each in free], dtype=start.dtype)
+    scale = _scale(free, unit, start)
     q = torch.zeros_like(start, requires_grad=True)
     search = torch.optim.LBFGS(
         [q], lr=_FIRST, max_iter=iterations, max_eval=iterations * 2, history_size=9, line_search_fn="strong_wolfe"
@@ -86,3 +91,45 @@ def slice_to(
         energy = float(problem.energy(pose[None])[0])
         found = math.isfinite(energy) and bool(torch.isfinite(pose).all())
         return Found(pose, energy) if found else Found(start, math.inf)
+
+
+def slice_all(
+    problem: Problem,
+    starts: Tensor,
+    free: Sequence[bool],
+    rounds: Sequence[tuple[int, int]],
+    progress: Progress,
+    unit: float,
+) -> list[Found]:
+    """The same from many starts (K, 9) at once, roughly: the best first.
+
+    rounds: iterations of each (Adam, Kingma and Ba 2015; every start goes its own way), and how many of the best go on.
+    """
+    scale, poses = _scale(free, unit, starts), starts
+    for place, (iterations, kept) in enumerate(rounds):
+        poses = _gone(problem, poses, scale, iterations, _RATE / (1 + place), progress)
+        with torch.no_grad():
+            energies = torch.nan_to_num(problem.energy(poses), nan=math.inf)
+        order = energies.argsort()[:kept]
+        poses, energies = poses[order], energies[order]
+    return [Found(pose, float(energy)) for pose, energy in zip(poses, energies, strict=True)]
+
+
+def _gone(problem: Problem, starts: Tensor, scale: Tensor, iterations: int, rate: float, progress: Progress) -> Tensor:
+    """(K, 9): where so many iterations of Adam lead."""
+    q = torch.zeros_like(starts, requires_grad=True)
+    search = torch.optim.Adam([q], lr=rate)
+    for _ in range(iterations):
+        progress.check()
+        search.zero_grad()
+        problem.energy(starts + q * scale).nansum().backward()
+        q.grad = torch.nan_to_num(q.grad) if q.grad is not None else None
+        search.step()
+    return (starts + q * scale).detach()
+
+
+def _scale(free: Sequence[bool], unit: float, like: Tensor) -> Tensor:
+    """(9,): a step along each number of a pose, 0 where it is not free."""
+    scale = torch.tensor(_STEPS, dtype=like.dtype)
+    scale[[0, 7, 8]] *= unit
+    return scale * torch.tensor([float(each) for each in free], dtype=like.dtype)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.encoder import TrainedEncoder
+from regsuite.learning.training import plate_poses
 from regsuite.methods.sections.prepared import Prepared, shown_at
 from regsuite.spatial.plates import POSE
 
@@ -19,8 +22,13 @@ _SIZES = (0.5, 0.65, 0.8, 1.0, 1.2)
 """Of the tissue, in parts of the atlas's largest section, where no pixel size is known."""
 _HANDICAP = 1.25
 _LOOKED_AT_AGAIN = 6
-_STARTS, _APART = 10, 2.5
-"""Poses to start from, and how far apart in depth, pixels of the encoder's pictures."""
+_STARTS, _APART = (8, 3), 2.5
+"""Known poses to start from, of the best view and of each other one, and how far apart in depth, pixels of the
+encoder's pictures."""
+_EVERY = 5.0
+"""Pixels between depths, where all of the atlas is searched."""
+_DIFFERENT = torch.tensor([1.5, 1, 1, 0.2, 0.15, 1, 1, 1, 1])
+"""Pixels of depth, rad, and logarithm of the scale by which two starts differ at least."""
 _LIKELY = (0.02, 3.0)
 """Size of a section's picture in parts of an atlas's, within which a pixel size is believed."""
 
@@ -72,34 +80,41 @@ def identify(
     """Of a section, its pixel size known or not; parallel: not cut at an angle; plate: counted from 1, the one it is
     said to be, so that only the view is looked for; 0 where none is."""
     views = _views(section, trained, pixel_known)
-    known = _known(trained, parallel, plate)
-    nearest, said = _seen(section, trained, views, known)
-    nearest = nearest * _handicaps(len(views))
-    kept = nearest.argsort()[:_LOOKED_AT_AGAIN]
+    known, poses = _known(trained, parallel, plate)
+    first, said = _looked(section, trained, views)
+    handicaps = _handicaps(len(views))
+    kept = (_nearest(first, known) * handicaps).argsort()[:_LOOKED_AT_AGAIN]
     again = views[kept] @ _corrections(said[kept], pixel_known)
-    both = torch.cat([views[kept], again])
-    nearest, said = _seen(section, trained, both, known)
-    nearest = nearest * _handicaps(len(views))[kept].repeat(2)
-    best = int(nearest.argmin())
-    view = both[best]
-    embedding, said = _looked(section, trained, view[None])
-    distances = torch.cdist(embedding, trained.plates)[0]
-    starts = _starts(embedding, said, distances, trained, parallel)
-    return Identified(distances.cpu(), View(view, pixel_known), starts.cpu())
+    second, said_again = _looked(section, trained, again)
+    views, embeddings, said = (
+        torch.cat([one[kept], other]) for one, other in ((views, again), (first, second), (said, said_again))
+    )
+    order = (_nearest(embeddings, known) * handicaps[kept].repeat(2)).argsort()
+    looks = [_Look(views[n], said[n], torch.cdist(embeddings[n][None], known)[0]) for n in order]
+    best = embeddings[order[0]][None]
+    return Identified(
+        torch.cdist(best, trained.plates.cpu())[0],
+        View(looks[0].view, pixel_known),
+        _starts(looks, poses, trained.anatomy, parallel),
+    )
 
 
 def _views(section: Prepared, trained: TrainedEncoder, pixel_known: bool) -> Tensor:
     """(V, 4, 4): turned about the middle of the tissue, at one size or several."""
     largest = max(trained.anatomy.plates.extent[:2])
     sizes = [1.0] if pixel_known else [max(section.size()) / (part * largest) for part in _SIZES]
+    return torch.cat([_turned_views(section, size) for size in sizes])
+
+
+def _turned_views(section: Prepared, size: float) -> Tensor:
+    """(TURNS, 4, 4): all around the middle of the tissue, a mm of the atlas being ``size`` mm."""
     found = []
-    for size in sizes:
-        for turn in range(TURNS):
-            angle = 2 * math.pi * turn / TURNS
-            placed = np.eye(4)
-            placed[:2, :2] = size * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-            placed[:2, 3] = section.middle()
-            found.append(placed)
+    for turn in range(TURNS):
+        angle = 2 * math.pi * turn / TURNS
+        placed = np.eye(4)
+        placed[:2, :2] = size * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        placed[:2, 3] = section.middle()
+        found.append(placed)
     return torch.tensor(np.stack(found), dtype=torch.float32)
 
 
@@ -111,25 +126,27 @@ def _handicaps(count: int) -> Tensor:
 
 
 def _looked(section: Prepared, trained: TrainedEncoder, views: Tensor) -> tuple[Tensor, Tensor]:
+    """(V, 64) and (V, 7): embeddings of the views, and what is said of their poses."""
     device = trained.plates.device
-    return trained.look(shown_at(section, views, trained.anatomy.points().cpu()).to(device))
+    embeddings, said = trained.look(shown_at(section, views, trained.anatomy.points().cpu()).to(device))
+    return embeddings.cpu(), said.cpu()
 
 
-def _known(trained: TrainedEncoder, parallel: bool, plate: float) -> Tensor:
-    """(K, 64): embeddings of what the section may be."""
+def _nearest(embeddings: Tensor, known: Tensor) -> Tensor:
+    """(V,): how near each comes to what is known."""
+    return torch.cdist(embeddings, known).amin(dim=1)
+
+
+def _known(trained: TrainedEncoder, parallel: bool, plate: float) -> tuple[Tensor, Tensor]:
+    """(K, 64) and (K, 9): embeddings of what the section may be, and their poses."""
     plates = trained.anatomy.plates
+    flat, oblique = (trained.plates.cpu(), plates.poses().float()), (trained.gallery.cpu(), trained.gallery_poses.cpu())
     if plate:
         near = min(max(round(plate), 1), plates.count) - 1
-        away = (trained.gallery_poses[:, 0] - plates.depths()[near]).abs()
-        oblique = trained.gallery[away <= max(_APART * trained.anatomy.pixel / 2, float(away.min()) + 1e-6)]
-        return torch.cat([trained.plates[near : near + 1], oblique[: 0 if parallel else None]])
-    return trained.plates if parallel else torch.cat([trained.plates, trained.gallery])
-
-
-def _seen(section: Prepared, trained: TrainedEncoder, views: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """(V,) how near each view comes to what is known, and (V, 7) what is said of their poses."""
-    embeddings, said = _looked(section, trained, views)
-    return torch.cdist(embeddings, known).amin(dim=1).cpu(), said.cpu()
+        away = (oblique[1][:, 0] - plates.depths()[near]).abs()
+        close = away <= max(_APART * trained.anatomy.pixel / 2, float(away.min()) + 1e-6)
+        flat, oblique = (flat[0][near : near + 1], flat[1][near : near + 1]), (oblique[0][close], oblique[1][close])
+    return flat if parallel else (torch.cat([flat[0], oblique[0]]), torch.cat([flat[1], oblique[1]]))
 
 
 def _corrections(said: Tensor, pixel_known: bool) -> Tensor:
@@ -142,24 +159,75 @@ def _corrections(said: Tensor, pixel_known: bool) -> Tensor:
     return torch.linalg.inv(forth)
 
 
-def _starts(embedding: Tensor, said: Tensor, distances: Tensor, trained: TrainedEncoder, parallel: bool) -> Tensor:
-    """(K, 9): what the encoder says itself, then the nearest plates and oblique plates, none near another."""
-    plates = trained.anatomy.plates
-    half = float(plates.extent[2]) / 2
-    heard = torch.zeros(1, len(POSE)).to(said)
-    heard[0, :3] = said[0, :3]
-    heard[0, 0] = heard[0, 0].clamp(-half, half)
-    if parallel:
-        heard[0, 1:3] = 0
-    known, away = plates.poses().to(said), distances
-    if not parallel:
-        known = torch.cat([trained.gallery_poses, known])
-        away = torch.cat([torch.cdist(embedding, trained.gallery)[0], away])
-    apart = max(_APART * trained.anatomy.pixel, plates.spacing)
-    chosen = heard
-    for pose in known[away.argsort()]:
-        if len(chosen) == _STARTS:
+# --- poses to start from ---
+
+
+@dataclass(frozen=True)
+class _Look:
+    """view: (4, 4); said: (7,) of its pose; away: (K,) from what is known."""
+
+    view: Tensor
+    said: Tensor
+    away: Tensor
+
+
+def _starts(looks: Sequence[_Look], poses: Tensor, anatomy: Anatomy, parallel: bool) -> Tensor:
+    """(S, 9), in the first view: what the encoder says of each view, and known poses (K, 9) it is near to."""
+    chosen, markers = list[Tensor](), list[Tensor]()
+    for place, look in enumerate(looks):
+        turned = torch.linalg.inv(look.view) @ looks[0].view
+        heard = _heard(look.said, anatomy, parallel)
+        for pose in [heard, *_apart(poses[look.away.argsort()], _STARTS[min(place, 1)], anatomy)]:
+            in_first = anatomy.plates.pose_of(anatomy.plates.matrices(pose[None])[0] @ turned).float()
+            marker = in_first / _DIFFERENT * torch.tensor([1 / anatomy.pixel, 0, 0, 1, 1, 0, 0, 0, 0])
+            if all(float((marker - other).abs().max()) > 1 for other in markers):
+                chosen.append(in_first)
+                markers.append(marker)
+    return torch.stack(chosen)
+
+
+def everywhere(section: Prepared, trained: TrainedEncoder, view: View) -> Tensor:
+    """(S, 9), in that view: parallel poses all over the atlas, at all turns."""
+    anatomy = trained.anatomy
+    half = float(anatomy.plates.extent[2]) / 2
+    depths = torch.linspace(-half, half, max(2, round(2 * half / (_EVERY * anatomy.pixel))) + 1)[1:-1]
+    views = _turned_views(section, view.scale if not view.pixel_known else 1.0)
+    _, said = _looked(section, trained, views)
+    middle = anatomy.plates.matrices(torch.zeros(1, len(POSE)))[0]
+    found = []
+    for other in torch.cat([views, views @ _corrections(said, pixel_known=True)]):
+        flat = anatomy.plates.pose_of(middle @ torch.linalg.inv(other) @ view.placed).float().repeat(len(depths), 1)
+        flat[:, 0] = depths
+        found.append(flat)
+    return torch.cat(found)
+
+
+def _heard(said: Tensor, anatomy: Anatomy, parallel: bool) -> Tensor:
+    """(9,): depth and angles as the encoder says them."""
+    half = float(anatomy.plates.extent[2]) / 2
+    pose = torch.zeros(len(POSE))
+    pose[:3] = said[:3] * torch.tensor([1.0, not parallel, not parallel])
+    pose[0] = pose[0].clamp(-half, half)
+    return pose
+
+
+def _apart(poses: Tensor, count: int, anatomy: Anatomy) -> list[Tensor]:
+    """The first so many of poses (K, 9) none of which is near another in depth."""
+    apart, chosen = max(_APART * anatomy.pixel, anatomy.plates.spacing), list[Tensor]()
+    for pose in poses:
+        if len(chosen) == count:
             break
-        if float((chosen[:, 0] - pose[0]).abs().min()) >= apart:
-            chosen = torch.cat([chosen, pose[None]])
+        if all(abs(float(other[0] - pose[0])) >= apart for other in chosen):
+            chosen.append(pose)
     return chosen
+
+
+def aligned(section: Prepared, trained: TrainedEncoder, view: View, poses: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the section as it lies at poses (B, 9): distances to every plate (B, N), and to the atlas as it is cut there
+    (B,)."""
+    plates = trained.anatomy.plates
+    planes = plate_poses(poses)
+    within = torch.linalg.inv(plates.matrices(planes)) @ plates.matrices(poses)
+    embeddings, _ = _looked(section, trained, view.placed @ torch.linalg.inv(within))
+    known, _ = trained.look(trained.anatomy.plate_pictures(planes))
+    return torch.cdist(embeddings, trained.plates.cpu()), (embeddings - known.cpu()).norm(dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,12 +16,20 @@ from regsuite.learning.anatomy import Anatomy
 from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.prepared import Prepared, missing, shown_at, tissue_on
 from regsuite.progress import Progress
-from regsuite.solvers.slicing import Found, Problem, slice_to
+from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
 from regsuite.spatial.plates import Plates, cut, flat_points
 
-_LEVELS = ((2.7, 8, 3), (1.35, 24, 1), (0.8, 16, 1))
-"""From coarse to fine: distance of the points that are compared, in pixels of the encoder's pictures; iterations; and
-how many of what was found go on."""
+_COARSE = 2.7
+"""Distance of the points that are compared at first, in pixels of the encoder's pictures."""
+_ROUNDS = ((10, 20), (10, 20))
+"""Of the search from all starts: iterations, and how many go on."""
+_MANY = ((0, 120), (8, 40))
+"""The rounds before, where starts are many: those that are best as they are go on."""
+_KEPT, _APART = 6, 3.0
+"""Of what was found, and how far apart they are: pixels in depth, or as many tenths of a radian in the plane."""
+_MIDDLE, _FINE = (1.35, 24, 0.01), (0.8, 16, 0.0)
+"""Of the searches that follow: distance of the points, iterations, and ε, what an odd pose costs, which at last is
+nothing, so that it draws no pose away."""
 _WINDOW = 2.4
 """σ of the window of the local correlation, in the same."""
 _AROUND = 3
@@ -38,19 +47,83 @@ class Posed:
     matrix: np.ndarray
 
 
+@dataclass(frozen=True)
+class Search:
+    """For one section in one view. angles: whether they are free; scaled: whether scales and shear are."""
+
+    section: Prepared
+    view: View
+    anatomy: Anatomy
+    angles: bool
+    scaled: bool
+    progress: Progress
+
+    def candidates(self, starts: Tensor) -> list[Found]:
+        """What is found from ``starts`` (K, 9), the likeliest first, none near another."""
+        many = _MANY if len(starts) > _MANY[0][1] else ()
+        rounds = (*many, *_ROUNDS)
+        found = slice_all(
+            self._problem(_COARSE, None, _MIDDLE[2]), starts.float(), self._free, rounds, self.progress, self._unit
+        )
+        return sorted((self.refined(each, *_MIDDLE) for each in self._apart(found)), key=lambda each: each.energy)
+
+    def posed(self, found: Found) -> Posed:
+        """At the finest level."""
+        fine = self.refined(found, *_FINE)
+        return Posed(fine, matrix_to_atlas(self.section, self.view, self.anatomy.plates, fine.pose))
+
+    def refined(self, found: Found, step: float, iterations: int, odd: float) -> Found:
+        """step: distance of the points that are compared, in pixels of the encoder's pictures; odd: ε."""
+        problem = self._problem(step, found.pose, odd)
+        return slice_to(problem, found.pose, self._free, iterations, self.progress, self._unit)
+
+    def _apart(self, found: Sequence[Found]) -> list[Found]:
+        """The likeliest few of different places."""
+        chosen, far = list[Found](), _APART * torch.tensor([self.anatomy.pixel, *[math.inf] * 2, 0.1, *[math.inf] * 5])
+        for each in found:
+            if len(chosen) < _KEPT and all(float(((each.pose - other.pose) / far).abs().max()) > 1 for other in chosen):
+                chosen.append(each)
+        return chosen
+
+    @property
+    def _free(self) -> list[bool]:
+        return [True, self.angles, self.angles, True, self.scaled, self.scaled, self.scaled, True, True]
+
+    @property
+    def _unit(self) -> float:
+        return _UNIT * float(max(self.anatomy.plates.extent[:2]))
+
+    def _problem(self, step: float, pose: Tensor | None, odd: float) -> Problem:
+        """The section in its view against the atlas; pose: (9,), about where it lies, if that is known."""
+        section, view, anatomy = self.section, self.view, self.anatomy
+        device = anatomy.template.device
+        pixel = step * anatomy.pixel
+        points = flat_points(_shape(anatomy, pixel), pixel)
+        placed = view.placed[None]
+        picture = shown_at(section, placed, points)
+        tissue = shown_at(_as_picture(section), placed, points) > _TISSUE
+        weight = functional.max_pool2d(tissue.float(), 2 * _AROUND + 1, 1, _AROUND)
+        if pose is not None:
+            weight = weight * _seen(tissue, anatomy, pose, points)
+        return Problem(
+            anatomy.template,
+            anatomy.grid,
+            anatomy.plates,
+            picture.to(device),
+            weight.to(device),
+            points.to(device),
+            pixel,
+            window=_WINDOW * max(anatomy.pixel, 0.5 * pixel),
+            odd=odd,
+        )
+
+
 def posed(
     section: Prepared, view: View, anatomy: Anatomy, starts: Tensor, angles: bool, scaled: bool, progress: Progress
 ) -> Posed:
-    """From the best of ``starts`` (K, 9); angles: whether they are free; scaled: whether scales and shear are."""
-    free = [True, angles, angles, True, scaled, scaled, scaled, True, True]
-    unit = _UNIT * float(max(anatomy.plates.extent[:2]))
-    going, found = [start.float() for start in starts], list[Found]()
-    for step, iterations, kept in _LEVELS:
-        problem = _problem(section, view, anatomy, step, found[0].pose if found else None)
-        found = [slice_to(problem, start, free, iterations, progress, unit) for start in going]
-        found = sorted(found, key=lambda each: each.energy)[:kept]
-        going = [each.pose for each in found]
-    return Posed(found[0], matrix_to_atlas(section, view, anatomy.plates, found[0].pose))
+    """From the best of ``starts`` (K, 9); see :class:`Search`."""
+    search = Search(section, view, anatomy, angles, scaled, progress)
+    return search.posed(search.candidates(starts)[0])
 
 
 def matrix_to_atlas(section: Prepared, view: View, plates: Plates, pose: Tensor) -> np.ndarray:
@@ -64,31 +137,6 @@ def plane_of(section: Prepared, view: View) -> np.ndarray:
     placed = view.placed.double().numpy().copy()
     placed[2, 2] = view.scale
     return np.linalg.inv(placed) @ section.to_flat
-
-
-def _problem(section: Prepared, view: View, anatomy: Anatomy, step: float, pose: Tensor | None) -> Problem:
-    """The section in its view against the atlas, at points ``step`` pixels of the encoder's apart; pose: (9,), about
-    where it lies, if that is known."""
-    device = anatomy.template.device
-    pixel = step * anatomy.pixel
-    points = flat_points(_shape(anatomy, pixel), pixel)
-    placed = view.placed[None]
-    picture = shown_at(section, placed, points)
-    tissue = shown_at(_as_picture(section), placed, points) > _TISSUE
-    weight = functional.max_pool2d(tissue.float(), 2 * _AROUND + 1, 1, _AROUND)
-    if pose is not None:
-        weight = weight * _seen(tissue, anatomy, pose, points)
-    window = _WINDOW * max(anatomy.pixel, 0.5 * pixel)
-    return Problem(
-        anatomy.template,
-        anatomy.grid,
-        anatomy.plates,
-        picture.to(device),
-        weight.to(device),
-        points.to(device),
-        pixel,
-        window,
-    )
 
 
 def _seen(tissue: Tensor, anatomy: Anatomy, pose: Tensor, points: Tensor) -> Tensor:

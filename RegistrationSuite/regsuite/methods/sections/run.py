@@ -11,6 +11,7 @@ from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.given import started_view
 from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
+from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, probability
@@ -64,22 +65,29 @@ class Run:
     def placed(self, section: Prepared, identified: Identified) -> tuple[Posed, Identified]:
         """From the user's start where there is one."""
         chosen, oblique = self.parameters, self.parameters.cut == "oblique"
-        starts = identified.starts
         given = started_view(chosen, section, self.trained, identified.view, self.asked.template.grid)
         if given is not None:
-            identified = replace(identified, view=given.view)
-            starts = given.starts
-        anatomy = self.trained.anatomy
-        found = posed(section, identified.view, anatomy, starts, oblique, True, self.progress)
+            identified = replace(identified, view=given.view, starts=given.starts)
+        found, placed = self._found(section, identified, oblique, searched=given is None)
         if oblique and max(map(abs, angles_of(found.found.pose))) > chosen.largest_angle:
-            flat = starts.clone()
+            flat = identified.starts.clone()
             flat[:, 1:3] = 0
-            found = posed(section, identified.view, anatomy, flat, False, True, self.progress)
+            identified = replace(identified, starts=flat)
+            found, placed = self._found(section, identified, False, searched=given is None)
             self.notes.append(
                 f"The section seemed to be cut at more than {chosen.largest_angle:g}°: it was taken for parallel to "
                 "the plates. Raise the largest angle if it is not."
             )
-        return found, identified
+        return found, placed
+
+    def _found(
+        self, section: Prepared, identified: Identified, oblique: bool, searched: bool
+    ) -> tuple[Posed, Identified]:
+        """searched: whether it may lie far from where it starts."""
+        if searched:
+            return located(section, identified, self.trained, not oblique, self.progress)
+        view, anatomy = identified.view, self.trained.anatomy
+        return posed(section, view, anatomy, identified.starts, oblique, True, self.progress), identified
 
     # --- doubts ---
 

@@ -13,6 +13,7 @@ from regsuite.catalog.sections import AtlasSeriesParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
+from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.run import DOUBTFUL, answer_of
@@ -24,6 +25,8 @@ from regsuite.solvers.ordering import ordered
 from regsuite.spatial import Image, LabelImage, SectionSet
 from regsuite.spatial.plates import POSE
 
+_DOUBT = 25.0
+"""Squared distance, in plates, beyond which a plate is no less likely for lying off the one that slicing found."""
 _SLACK = 2.0
 """Plates by which two consecutive sections may well be off their even distance."""
 
@@ -51,67 +54,67 @@ def placed_together(
     sections: Sequence[Prepared], numbers: Sequence[int], trained: TrainedEncoder, parallel: bool, progress: Progress
 ) -> Series:
     """numbers: of the sections, rising; parallel: none was cut at an angle."""
-    seen = _looked_at(sections, trained, parallel, progress)
-    margin = float(trained.card["training"]["margin"])
-    costs = np.stack([(each.distances / margin).double().square().numpy() for each in seen])
+    seen = _each_alone(sections, trained, parallel, progress)
+    costs = np.stack([_costs(each, trained) for each in seen])
     order = ordered(costs, np.asarray(numbers, dtype=float), _SLACK)
-    return _placed_from(order.plates, sections, seen, trained, parallel, progress)
+    return _placed_from(trained.anatomy.plates.depths()[order.plates], seen, trained, parallel, progress)
 
 
 def placed_anyhow(sections: Sequence[Prepared], trained: TrainedEncoder, parallel: bool, progress: Progress) -> Series:
     """The same where nothing is known of their order: each lies where it looks to, and all share their angles."""
-    seen = _looked_at(sections, trained, parallel, progress)
-    plates = np.array([int(each.distances.argmin()) for each in seen])
-    return _placed_from(plates, sections, seen, trained, parallel, progress)
+    seen = _each_alone(sections, trained, parallel, progress)
+    depths = torch.stack([each.posed.found.pose[0] for each in seen])
+    return _placed_from(depths, seen, trained, parallel, progress)
 
 
-def _looked_at(
+def _each_alone(
     sections: Sequence[Prepared], trained: TrainedEncoder, parallel: bool, progress: Progress
-) -> list[Identified]:
+) -> list[Placed]:
     seen = []
     for place, section in enumerate(sections):
-        progress.step(0.2 * place / len(sections), f"looking at section {place + 1} of {len(sections)}")
-        seen.append(identify(section, trained, pixel_is_known(section, trained), parallel))
+        progress.step(0.6 * place / len(sections), f"looking at section {place + 1} of {len(sections)}")
+        identified = identify(section, trained, pixel_is_known(section, trained), parallel)
+        found, identified = located(section, identified, trained, parallel, progress)
+        seen.append(Placed(section, identified, found))
     return seen
 
 
+def _costs(placed: Placed, trained: TrainedEncoder) -> np.ndarray:
+    """(N,), of every plate: by its embedding, and by how far it lies from where slicing arrived, which may be wrong."""
+    plates, away = trained.anatomy.plates, placed.identified.distances / float(trained.card["training"]["margin"])
+    off = (plates.depths() - float(placed.posed.found.pose[0])) / max(plates.spacing, trained.anatomy.pixel)
+    return (away.double().square() + 0.5 * off.square().clamp(max=_DOUBT)).numpy()
+
+
 def _placed_from(
-    plates: np.ndarray,
-    sections: Sequence[Prepared],
-    seen: Sequence[Identified],
-    trained: TrainedEncoder,
-    parallel: bool,
-    progress: Progress,
+    depths: Tensor, seen: Sequence[Placed], trained: TrainedEncoder, parallel: bool, progress: Progress
 ) -> Series:
-    starts = [_start(trained, int(plate)) for plate in plates]
-    alone = _each(sections, seen, starts, trained, not parallel, Part(progress, 0.2, 0.6))
+    """depths: (S,) mm, about where the sections lie."""
+    starts = [_starts(each, float(depth)) for each, depth in zip(seen, depths, strict=True)]
+    alone = _each(seen, starts, trained, not parallel, Part(progress, 0.6, 0.8))
     angles = (0.0, 0.0) if parallel else _shared(alone)
-    for start, found in zip(starts, alone, strict=True):
-        start[0] = found.found.pose[0]
-        start[1:3] = torch.tensor(angles)
-    together = alone if parallel else _each(sections, seen, starts, trained, False, Part(progress, 0.6, 1.0))
-    parts = zip(sections, seen, together, strict=True)
-    return Series([Placed(*part) for part in parts], angles, trained.anatomy.plates.depths())
+    straight = [torch.cat([each.found.pose[:1], torch.tensor(angles), each.found.pose[3:]])[None] for each in alone]
+    together = alone if parallel else _each(seen, straight, trained, False, Part(progress, 0.8, 1.0))
+    parts = [replace(each, posed=found) for each, found in zip(seen, together, strict=True)]
+    return Series(parts, angles, trained.anatomy.plates.depths())
 
 
-def _start(trained: TrainedEncoder, plate: int) -> Tensor:
-    start = torch.zeros(len(POSE))
-    start[0] = float(trained.anatomy.plates.depths()[plate])
-    return start
+def _starts(placed: Placed, depth: float) -> Tensor:
+    """(2, 9): as the section was found, but at this depth, and as it was seen."""
+    starts = torch.zeros(2, len(POSE))
+    starts[0] = placed.posed.found.pose
+    starts[:, 0] = depth
+    return starts
 
 
 def _each(
-    sections: Sequence[Prepared],
-    seen: Sequence[Identified],
-    starts: Sequence[Tensor],
-    trained: TrainedEncoder,
-    angles: bool,
-    progress: Progress,
+    seen: Sequence[Placed], starts: Sequence[Tensor], trained: TrainedEncoder, angles: bool, progress: Progress
 ) -> list[Posed]:
     found = []
-    for place, (section, identified, start) in enumerate(zip(sections, seen, starts, strict=True)):
-        progress.step(place / len(sections), f"slicing the atlas for section {place + 1} of {len(sections)}")
-        found.append(posed(section, identified.view, trained.anatomy, start[None], angles, True, progress))
+    for place, (each, start) in enumerate(zip(seen, starts, strict=True)):
+        progress.step(place / len(seen), f"slicing the atlas for section {place + 1} of {len(seen)}")
+        view = each.identified.view
+        found.append(posed(each.section, view, trained.anatomy, start, angles, True, progress))
     return found
 
 

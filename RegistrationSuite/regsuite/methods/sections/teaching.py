@@ -21,7 +21,7 @@ from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerpr
 from regsuite.learning.synthesis import random_poses, random_sections
 from regsuite.learning.training import Settings, train
 from regsuite.methods.sections.identify import identify
-from regsuite.methods.sections.pose import posed
+from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, fitted
 from regsuite.networks.siamese import SliceEncoder
@@ -175,7 +175,8 @@ class _Trial:
         except InputError:
             return None
         identified = identify(section, known, pixel_known=True)
-        found = posed(section, identified.view, known.anatomy, identified.starts, True, True, self.progress).found
+        place, identified = located(section, identified, known, False, self.progress)
+        found = place.found
         return identified.distances, known.anatomy.plates.number(float(found.pose[0])), found.energy
 
     def metrics(self) -> dict[str, float]:

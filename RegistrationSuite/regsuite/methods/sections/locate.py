@@ -1,0 +1,30 @@
+"""Where a section lies: searched for from where the encoder saw it and all over the atlas, and looked at as it lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from regsuite.learning.encoder import TrainedEncoder
+from regsuite.methods.sections.identify import Identified, aligned, everywhere
+from regsuite.methods.sections.pose import Posed, Search
+from regsuite.methods.sections.prepared import Prepared
+from regsuite.progress import Progress
+
+_LEARNED = 0.025
+"""Energy that the distance of two embeddings is worth, squared and in margins."""
+
+
+def located(
+    section: Prepared, identified: Identified, trained: TrainedEncoder, parallel: bool, progress: Progress
+) -> tuple[Posed, Identified]:
+    """Of an identified section; its distances are then those of the section as it lies."""
+    view = identified.view
+    search = Search(section, view, trained.anatomy, not parallel, True, progress)
+    found = search.candidates(torch.cat([identified.starts, everywhere(section, trained, view)]))
+    distances, away = aligned(section, trained, view, torch.stack([each.pose for each in found]))
+    away = away / float(trained.card["training"]["margin"])
+    costs = [each.energy + _LEARNED * float(far) ** 2 for each, far in zip(found, away, strict=True)]
+    best = costs.index(min(costs))
+    return search.posed(found[best]), replace(identified, distances=distances[best])
