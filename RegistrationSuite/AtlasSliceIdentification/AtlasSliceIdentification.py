@@ -19,7 +19,7 @@ from slicer.ScriptedLoadableModule import (
 
 TITLE = "Atlas Slice Identification"
 CATEGORY = "Registration Suite"
-METHODS = ("atlas-slice", "atlas-slice-mi", "atlas-encoder")
+METHODS = ("atlas-slice", "atlas-series", "atlas-slice-mi", "atlas-encoder")
 HELP = """
 <p>Finds where in an atlas a microscopy section was cut, and at what angle, and draws the atlas's regions on
 the section.</p>
@@ -103,7 +103,9 @@ class AtlasSliceIdentificationLogic(ScriptedLoadableModuleLogic):
         ``preset``, ``seed``, ``device`` and the parameters of atlas-encoder, such as ``minutes``.
         """
         outputs = {"checkpoint": path}
-        return MethodLogic(METHODS[2:]).register(moving=template, moving_labels=annotation, outputs=outputs, **options)
+        return MethodLogic(["atlas-encoder"]).register(
+            moving=template, moving_labels=annotation, outputs=outputs, **options
+        )
 
 
 class AtlasSliceIdentificationTest(ScriptedLoadableModuleTest):

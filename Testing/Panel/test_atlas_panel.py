@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "Testing" / "Scene"))
 import scene_sections
 
 MODULE = ROOT / "RegistrationSuite" / "AtlasSliceIdentification" / "AtlasSliceIdentification.py"
-METHODS = ("atlas-slice", "atlas-slice-mi", "atlas-encoder")
+METHODS = ("atlas-slice", "atlas-series", "atlas-slice-mi", "atlas-encoder")
 
 
 class Finder:

@@ -149,12 +149,16 @@ class ResultsView:
         self._setting = False
 
     def _tell(self, nodes: dict[str, Any]) -> None:
-        notes, shape = records.notes_of(nodes), wording.shape_line(records.metrics_of(nodes))
+        notes, shape = self._notes(nodes), wording.shape_line(records.metrics_of(nodes))
         self._ui.notesLabel.text = "\n".join(notes if len(notes) < 2 else (f"• {note}" for note in notes))
         self._ui.notesLabel.visible = bool(notes)
         self._ui.shapeLabel.text = shape
         self._ui.shapeLabel.toolTip = tooltip(wording.SHAPE_HELP)
         self._ui.shapeLabel.visible = bool(shape)
+
+    def _notes(self, nodes: dict[str, Any]) -> list[str]:
+        """What to know of the result."""
+        return records.notes_of(nodes)
 
     def close(self) -> None:
         """Stops what plays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from regsuite.jobs import Message
 
 PICTURES = "Sections (*.png *.jpg *.jpeg *.tif *.tiff *.btf *.tf2 *.tf8 *.svs *.ndpi *.scn *.bif);;All files (*)"
+SERIES = "sections"
+"""The input of several sections."""
 LEARNED, USED = "checkpoint", "encoder"
 """The output that a training writes, and the input that takes it."""
 STARTS = ("plate", "pose", "anchoring")
@@ -32,7 +34,8 @@ class SectionPanel(MethodPanel):
         """Puts what is more than in other panels into the form, above the inputs and below the results."""
         results = SectionResults(self.ui, self.state, self.form.methods, self.run_with)
         layout = self.widget.layout()
-        layout.insertWidget(layout.indexOf(self.ui.resultsSection), results.widget)
+        for widget in (results.series.widget, results.widget):
+            layout.insertWidget(layout.indexOf(self.ui.resultsSection), widget)
         self.ui.inputsSection.layout().insertWidget(0, self._loaders())
         return results
 
@@ -41,7 +44,9 @@ class SectionPanel(MethodPanel):
         line = qt.QHBoxLayout(row)
         line.setContentsMargins(9, 6, 9, 0)
         self.loadSectionButton = _button("Load section…", "Load a section from a picture's file.", self.onLoadSection)
-        self.loadFolderButton = _button("Load folder…", "Load every section of a folder.", self.onLoadFolder)
+        self.loadFolderButton = _button(
+            "Load folder…", "Load every section of a folder, and tick them for a series.", self.onLoadFolder
+        )
         line.addWidget(self.loadSectionButton)
         line.addWidget(self.loadFolderButton)
         return row
@@ -50,7 +55,6 @@ class SectionPanel(MethodPanel):
         super().refresh_apply()
         self.results.offer(self.form.method)
         learns = self.form.method.gives == "checkpoint"
-        self.results.widget.visible = not learns
         if learns and not self.form.outputs[LEARNED].node:
             self.ui.outputsSection.collapsed = False  # the file that is to be written is named there
         for button in (self.loadSectionButton, self.loadFolderButton):
@@ -89,10 +93,17 @@ class SectionPanel(MethodPanel):
             self.ui.statusLabel.repaint()
             loaded = load()
             self.form.inputs["fixed"].set(loaded.nodes[0], "")
+            self._tick(loaded.nodes)
             self.onChanged()
             for name, reason in loaded.left_out.items():
                 self.live.log(f"'{name}' was left out: {reason}")
             self.live.status(f"{sections.described(loaded.nodes)} {_left_out(len(loaded.left_out))}".strip())
+
+    def _tick(self, nodes: Sequence[Any]) -> None:
+        """Adds sections to those of the series; of a file with a volume for each channel the first one."""
+        field: Any = self.form.inputs[SERIES]
+        files = {node.GetAttribute(sections.PATH): node for node in reversed(nodes)}
+        field.set([*(field.node or ()), *(node for node in nodes if node in files.values())], "")
 
     # --- the run ---
 
@@ -101,7 +112,9 @@ class SectionPanel(MethodPanel):
         super().start()
 
     def run_with(self, texts: Mapping[str, str]) -> None:
-        """Runs again with other values of those parameters that the chosen method has."""
+        """Runs the section that is shown again, with other values of those parameters that the chosen method has."""
+        self.form.inputs["fixed"].set(self.results.fixed, "")
+        self.form.inputs["fixed"].keep(self.state)
         self._set(texts)
         if not self.runner.running:
             self.start()

@@ -1,0 +1,99 @@
+"""What a panel shows of a series: a table of its sections, one of which is looked at, and the curve of their depths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import qt
+import slicer.util
+
+from RegistrationSuiteLib import display, parts, tables
+from RegistrationSuiteLib.panel.fields import tooltip
+
+UI_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "UI", "Series.ui")
+TABLE, CHART = "series", "depths_chart"
+"""Outputs of a series."""
+COLUMNS = {
+    "section": ("Section", "{}"),
+    "plate": ("Plate", "{:.1f}"),
+    "depth mm": ("Depth, mm", "{:.2f}"),
+    "pitch °": ("Pitch, °", "{:.1f}"),
+    "yaw °": ("Yaw, °", "{:.1f}"),
+    "probability": ("Sure", "{:.0%}"),
+}
+"""Of the table: a column's title and how its values are written, by its name in the output."""
+ROW_PIXELS = 24
+MOST_ROWS = 10
+"""That are seen at once."""
+
+
+class SeriesTable:
+    """The table; ``chosen`` is called with the node of the section whose row the user chose."""
+
+    def __init__(self, chosen: Callable[[Any], None]) -> None:
+        self.widget = slicer.util.loadUI(UI_FILE)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self._chosen = chosen
+        self._setting = False
+        self._nodes: Mapping[str, Any] = {}
+        self._sections: list[Any] = []
+        self._prepare()
+        self.ui.sectionsTable.connect("currentCellChanged(int,int,int,int)", self.onRow)
+        self.ui.sectionsTable.connect("cellClicked(int,int)", self.onRow)
+        self.ui.showDepthsButton.connect("clicked()", self.onDepths)
+        self.ui.showSeriesButton.connect("clicked()", self.onTable)
+
+    def _prepare(self) -> None:
+        table = self.ui.sectionsTable
+        table.setColumnCount(len(COLUMNS))
+        table.setHorizontalHeaderLabels([title for title, _ in COLUMNS.values()])
+        table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
+        table.horizontalHeader().setStretchLastSection(True)
+
+    def fill(self, nodes: Mapping[str, Any], shown: Any) -> None:
+        """Shows the series among the last run's nodes, none where that was none; shown: the section in the views."""
+        self._setting, self._nodes = True, nodes
+        rows = tables.rows_of(nodes[TABLE]) if TABLE in nodes else []
+        sections = parts.sections_of(nodes)
+        self._sections = [sections.get(row["section"]) for row in rows]
+        table = self.ui.sectionsTable
+        table.setRowCount(len(rows))
+        for place, row in enumerate(rows):
+            for index, (name, (_, form)) in enumerate(COLUMNS.items()):
+                table.setItem(place, index, self._item(name, form, row[name], self._sections[place] is not None))
+        table.resizeColumnsToContents()
+        table.setFixedHeight(ROW_PIXELS * (min(len(rows), MOST_ROWS) + 2))
+        if shown in self._sections:
+            table.setCurrentCell(self._sections.index(shown), 0)
+        self.ui.showDepthsButton.enabled = CHART in nodes
+        self._setting = False
+
+    def _item(self, name: str, form: str, text: str, there: bool) -> Any:
+        """A cell; of a section that is no longer in the scene, one that cannot be chosen."""
+        item = qt.QTableWidgetItem(form.format(text if name == "section" else float(text)))
+        if name == "section":
+            item.setToolTip(tooltip(text))
+        else:
+            item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+        if not there:
+            item.setFlags(qt.Qt.NoItemFlags)
+        return item
+
+    @property
+    def first(self) -> Any:
+        """The first section's node; None where no series is shown."""
+        return next((section for section in self._sections if section is not None), None)
+
+    # --- the user ---
+
+    def onRow(self, row: int) -> None:
+        if not self._setting and 0 <= row < len(self._sections) and self._sections[row] is not None:
+            self._chosen(self._sections[row])
+
+    def onDepths(self) -> None:
+        display.show_plot(self._nodes[CHART])
+
+    def onTable(self) -> None:
+        display.show_table(self._nodes[TABLE])
