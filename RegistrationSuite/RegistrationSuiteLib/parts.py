@@ -7,22 +7,22 @@ from typing import Any
 
 SECTION = "RegistrationSuite.section"
 """Node reference of a result node of a series: the section it was found for."""
-NAME, OUTPUT = "RegistrationSuite.part", "RegistrationSuite.output"
-"""Attributes of the same: what the section was called during the run, and which of its outputs the node is."""
+PLACE, OUTPUT = "RegistrationSuite.place", "RegistrationSuite.output"
+"""Attributes of the same: that section's place in the series, from 0, and which of its outputs the node is."""
 
 
-def mark(nodes: Mapping[str, Any], name: str, section: Any) -> None:
-    """Writes onto nodes by output name that they are of the section of that name."""
+def mark(nodes: Mapping[str, Any], place: int, section: Any) -> None:
+    """Writes onto nodes by output name that they are of the section at that place."""
     for output, node in nodes.items():
-        node.SetAttribute(NAME, name)
+        node.SetAttribute(PLACE, str(place))
         node.SetAttribute(OUTPUT, output)
         node.SetNodeReferenceID(SECTION, section.GetID())
 
 
-def sections_of(nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """The section nodes of a series by what they were called during the run; one that is gone is left out."""
-    found = {node.GetAttribute(NAME): node.GetNodeReference(SECTION) for node in nodes.values()}
-    return {name: section for name, section in found.items() if name and section is not None}
+def sections_of(nodes: Mapping[str, Any]) -> dict[int, Any]:
+    """The section nodes of a series by their places; one that is gone is left out."""
+    found = {node.GetAttribute(PLACE): node.GetNodeReference(SECTION) for node in nodes.values()}
+    return {int(place): section for place, section in found.items() if place and section is not None}
 
 
 def seen_from(nodes: Mapping[str, Any], section: Any) -> dict[str, Any]:
@@ -30,6 +30,6 @@ def seen_from(nodes: Mapping[str, Any], section: Any) -> dict[str, Any]:
 
     Where both have an output, such as the metrics, it is the section's. Nodes that are of no series stay as they are.
     """
-    common = {name: node for name, node in nodes.items() if not node.GetAttribute(NAME)}
+    common = {name: node for name, node in nodes.items() if not node.GetAttribute(PLACE)}
     own = [node for node in nodes.values() if section is not None and node.GetNodeReference(SECTION) is section]
     return common | {node.GetAttribute(OUTPUT): node for node in own}

@@ -115,11 +115,11 @@ def add_series(series: Series, sections: Sequence[Any], moving: Any, moving_labe
         records.keep(series, made["metrics"])
         made |= tables.add_charts(series, made, name_of)
         into_folder(made.values(), f"Series in {moving.GetName()}")
-        for number, (name, part) in enumerate(series.parts.items()):
+        for place, (name, part) in enumerate(series.parts.items()):
             part.record = {**series.record, **part.record}
             nodes = add_registration(part, named[name], moving, None, moving_labels)
-            parts.mark(nodes, name, named[name])
-            if number and "warped_labels" in nodes:
+            parts.mark(nodes, place, named[name])
+            if place and "warped_labels" in nodes:
                 display.show_labels(nodes["warped_labels"], False)
             made |= {f"{name} {output}": node for output, node in nodes.items()}
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote, unquote
 
 import slicer
 
@@ -18,7 +19,8 @@ MADE = "made"
 """Role of every node that the last run, and showing it, added to the scene."""
 
 RESULT = "result."
-"""Roles of the last run's results begin with this and end with the output's name."""
+"""Roles of the last run's results begin with this and end with the output's name, its characters that a scene's file
+would not bring back, as a section's name may have them, written as in an address."""
 
 FIXED, MOVING = "run.fixed", "run.moving"
 """Roles of the image that the last run registered to, and of the one that it moved."""
@@ -74,7 +76,7 @@ class PanelState:
         """The last run's nodes by output name, as far as they are still in the scene."""
         roles: list[str] = []
         self.node.GetNodeReferenceRoles(roles)
-        found = {role[len(RESULT) :]: self.reference(role) for role in roles if role.startswith(RESULT)}
+        found = {unquote(role[len(RESULT) :]): self.reference(role) for role in roles if role.startswith(RESULT)}
         return {name: node for name, node in found.items() if node is not None}
 
     def set_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any, moving: Any) -> None:
@@ -82,9 +84,9 @@ class PanelState:
         self.set_reference(FIXED, fixed)
         self.set_reference(MOVING, moving)
         for name in self.results():
-            self.set_reference(RESULT + name, None)
+            self.set_reference(RESULT + quote(name), None)
         for name, node in results.items():
-            self.set_reference(RESULT + name, node)
+            self.set_reference(RESULT + quote(name), node)
         self.set_references(MADE, made)
 
     @contextmanager

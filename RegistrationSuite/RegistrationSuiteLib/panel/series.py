@@ -57,7 +57,7 @@ class SeriesTable:
         self._setting, self._nodes = True, nodes
         rows = tables.rows_of(nodes[TABLE]) if TABLE in nodes else []
         sections = parts.sections_of(nodes)
-        self._sections = [sections.get(row["section"]) for row in rows]
+        self._sections = [sections.get(place) for place in range(len(rows))]
         table = self.ui.sectionsTable
         table.setRowCount(len(rows))
         for place, row in enumerate(rows):
