@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import slicer
@@ -25,8 +26,9 @@ HELP = """
 the section.</p>
 <p>Load a section, or a folder of them, and the atlas: its template and, for the regions, its annotation. Train an
 encoder of the atlas once, with the method of that name; sections are made of the atlas itself, no other data is needed.
-Then choose the encoder's file and press Apply. The candidates, and sliders for plate and angles, let you check and
-correct what was found.
+Then choose the encoder's file and press Apply. The candidates, and sliders for the whole pose, let you check and
+correct what was found. Atlas series identification finds several sections of one brain together: tick them, or load
+their folder.
 In the Python console: <code>AtlasSliceIdentificationLogic().identify(section, template, annotation,
 encoder="atlas.safetensors")</code>.</p>
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/methods/atlas-slice.md">The
@@ -95,6 +97,21 @@ class AtlasSliceIdentificationLogic(ScriptedLoadableModuleLogic):
         """
         inputs = {"moving_labels": annotation, "encoder": encoder}
         return MethodLogic(METHODS).register(section, atlas, **inputs, **options)
+
+    def identify_series(
+        self,
+        sections: Sequence[Any],
+        atlas: Any,
+        annotation: Any = None,
+        encoder: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Find sections of one brain together, in place; returns the new nodes by "<section> <output>" and output name.
+
+        sections: volume nodes of one slice, numbered by their names; the rest as in :meth:`identify`.
+        """
+        inputs = {"sections": list(sections), "moving_labels": annotation, "encoder": encoder}
+        return MethodLogic(["atlas-series"]).register(moving=atlas, **inputs, **options)
 
     def train(self, template: Any, annotation: Any, path: str | os.PathLike[str], **options: Any) -> dict[str, Any]:
         """Train an encoder of an atlas, in place, and write it to ``path``; returns the curve and figures as nodes.

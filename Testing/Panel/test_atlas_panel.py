@@ -716,6 +716,27 @@ def test_the_console_identifies_and_trains(
     assert asked[1].parameters == {"candidates": 3}
 
 
+def test_the_console_identifies_a_series(
+    module: simulation.LoadedModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from regsuite import jobs
+
+    nodes, asked = {**samples.atlas_section(), "sections": list(scene_sections.series_nodes().values())}, []
+
+    def execute(job: Any, _progress: Any) -> Any:
+        asked.append(job)
+        return scene_sections.series()
+
+    monkeypatch.setattr(jobs, "execute", execute)
+    (tmp_path / "atlas.safetensors").touch()
+    made = module.logic().identify_series(
+        nodes["sections"], nodes["moving"], encoder=tmp_path / "atlas.safetensors", preset="series", candidates=3
+    )
+    assert [part.name for part in asked[0].inputs["sections"].parts] == list(scene_sections.DEPTHS)
+    assert (asked[0].method, asked[0].parameters) == ("atlas-series", {"deformation": "none", "candidates": 3})
+    assert {"series", "depths_chart", "brain_s10 transform"} <= set(made)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_is_cut_off(module: simulation.LoadedModule, panel: Any, nodes: dict[str, Any], name: str) -> None:
     choose(panel, name)

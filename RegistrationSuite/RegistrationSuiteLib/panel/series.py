@@ -51,7 +51,9 @@ class SeriesTable:
         table.setColumnCount(len(COLUMNS))
         table.setHorizontalHeaderLabels([title for title, _ in COLUMNS.values()])
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
 
     def fill(self, nodes: Mapping[str, Any], shown: Any) -> None:
         """Shows the series among the last run's nodes, none where that was none; shown: the section in the views."""
@@ -64,7 +66,6 @@ class SeriesTable:
         for place, row in enumerate(rows):
             for index, (name, (_, form)) in enumerate(COLUMNS.items()):
                 table.setItem(place, index, self._item(name, form, row[name], self._sections[place] is not None))
-        table.resizeColumnsToContents()
         table.setFixedHeight(ROW_PIXELS * (min(len(rows), MOST_ROWS) + 1) + FRAME_PIXELS)
         if shown in self._sections:
             table.setCurrentCell(self._sections.index(shown), 0)
