@@ -18,6 +18,9 @@ from RegistrationSuiteLib.scene.nodes import new_nodes
 MADE = "made"
 """Role of every node that the last run, and showing it, added to the scene."""
 
+BEFORE = "made.before"
+"""The same of runs before it whose results the last one was added to."""
+
 RESULT = "result."
 """Roles of the last run's results begin with this and end with the output's name, its characters that a scene's file
 would not bring back, as a section's name may have them, written as in an address."""
@@ -88,6 +91,15 @@ class PanelState:
         for name, node in results.items():
             self.set_reference(RESULT + quote(name), node)
         self.set_references(MADE, made)
+        self.set_references(BEFORE, [])
+
+    def add_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any) -> None:
+        """Keeps a run's nodes, by names of their own, beside the results that are kept already."""
+        self.set_reference(FIXED, fixed)
+        for name, node in results.items():
+            self.set_reference(RESULT + quote(name), node)
+        self.set_references(BEFORE, [*self.references(BEFORE), *self.references(MADE)])
+        self.set_references(MADE, made)
 
     @contextmanager
     def showing(self) -> Iterator[None]:
@@ -97,10 +109,18 @@ class PanelState:
         self.set_references(MADE, [*self.references(MADE), *made])
 
     def undo(self) -> None:
-        """Removes what the last run, and showing it, added. Nodes that were chosen to be filled stay."""
+        """Removes what the last run, and showing it, added; what it was added to is the last run again.
+
+        Nodes that were chosen to be filled stay.
+        """
         made = self.references(MADE)
         results.remove([node for node in self.results().values() if node in made])
         for node in made:
             if slicer.mrmlScene.IsNodePresent(node):  # removing one node may take others along
                 slicer.mrmlScene.RemoveNode(node)
-        self.set_results({}, [], None, None)
+        before = self.references(BEFORE)
+        if before:
+            self.set_references(MADE, before)
+            self.set_references(BEFORE, [])
+        else:
+            self.set_results({}, [], None, None)

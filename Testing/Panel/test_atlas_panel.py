@@ -516,14 +516,12 @@ def test_a_series_is_handed_over_in_the_order_of_its_numbers(
 
 def test_a_series_is_told_and_its_first_section_shown(series: Any, sections: dict[str, Any]) -> None:
     assert series.ui.statusLabel.text == "Done in 3 s on cpu. Read the note under Results."
-    table = series_ui(series).sectionsTable
-    texts = [[table.item(row, column).text() for column in range(6)] for row in range(table.rowCount)]
-    assert texts == [
+    assert rows(series) == [
         ["brain_s2", "27.0", "-1.50", "5.7", "-4.0", "95%"],
         ["brain_s4", "35.0", "0.10", "5.7", "-4.0", "30%"],
         ["brain_s10", "47.0", "2.50", "5.7", "-4.0", "95%"],
     ]
-    assert table.currentRow() == 0
+    assert series_ui(series).sectionsTable.currentRow() == 0
     assert series.results.fixed is sections["brain_s2"]
     assert outlined() == ["brain_s2 regions"]
     assert series.ui.notesLabel.text.splitlines() == [
@@ -572,16 +570,49 @@ def test_a_row_shows_its_section_and_where_it_lies(series: Any, nodes: dict[str,
     )
 
 
-def test_one_section_of_a_series_is_corrected_by_hand(series: Any, finder: Finder) -> None:
-    """By the method for one, which takes a pose."""
+def rows(panel: Any) -> list[list[str]]:
+    table = series_ui(panel).sectionsTable
+    return [[table.item(row, column).text() for column in range(6)] for row in range(table.rowCount)]
+
+
+def test_one_section_of_a_series_is_corrected_by_hand(series: Any, sections: dict[str, Any], finder: Finder) -> None:
+    """By the method for one, and stays one of the series; undone, it is again as it was found with the others."""
+    before = rows(series)
     series_ui(series).sectionsTable.setCurrentCell(1, 0)
     plates_ui(series).yawSlider.value = 10.0
-    assert not plates_ui(series).acceptButton.enabled
-    choose(series, "atlas-slice")
     plates_ui(series).acceptButton.click()
     job = finder.jobs[-1]
     assert (job.method, job.inputs["fixed"].name) == ("atlas-slice", "brain_s4")
     assert float(str(job.parameters["pose"]).split(",")[2]) == pytest.approx(np.radians(10.0))
+    made = dataclasses.replace(scene_sections.registration(pose=scene_sections.pose_at(0.5)))
+    made.metrics = {name: value for name, value in made.metrics.items() if name != "confidence"}
+    made.warped_labels = None
+    give(series, finder, made)
+    assert series.results.fixed is sections["brain_s4"]
+    assert rows(series) == [before[0], ["brain_s4", "37.0", "0.50", "5.7", "-4.0", "–"], before[2]]
+    assert "warped_labels" not in series.results.nodes, "those of before lie elsewhere"
+    assert plates_ui(series).placeLabel.text.startswith("Plate 37.0")
+    assert plates_ui(series).showSpaceButton.checked
+    series.ui.undoButton.click()
+    assert rows(series) == before
+    assert series.results.fixed is sections["brain_s4"]
+    assert outlined() == ["brain_s4 regions"]
+    series.ui.undoButton.click()
+    assert rows(series) == []
+    assert series.results.nodes == {}
+
+
+def test_a_section_found_in_another_atlas_is_none_of_the_series(
+    series: Any, nodes: dict[str, Any], sections: dict[str, Any], finder: Finder
+) -> None:
+    choose(series, "atlas-slice")
+    other = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, nodes["moving"], "other atlas")
+    series.form.inputs["moving"].selector.setCurrentNode(other)
+    series.form.inputs["moving_labels"].selector.setCurrentNode(None)
+    series.form.inputs["fixed"].selector.setCurrentNode(sections["brain_s4"])
+    give(series, finder, scene_sections.registration())
+    assert rows(series) == []
+    assert series.results.moving is other
 
 
 def test_a_series_is_undone(panel: Any, sections: dict[str, Any], finder: Finder) -> None:

@@ -140,6 +140,7 @@ def series() -> Series:
     table, curve = Table("Series", columns, []), Curve(x_title="section", y_title="depth mm")
     for number, (name, depth) in zip((2, 4, 10), DEPTHS.items(), strict=True):
         sure = 0.3 if name == "brain_s4" else 0.95
+        parts[name].metrics = {**parts[name].metrics, "confidence": sure}
         table.rows.append([name, number, parts[name].metrics["plate"], depth, 5.7, -4.0, sure])
         curve.add(number, together=depth, alone=depth + 0.2)
     return Series(

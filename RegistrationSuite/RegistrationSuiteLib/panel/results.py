@@ -123,12 +123,16 @@ class ResultsView:
         for name in ORGAN_MODELS:
             if name in self.nodes:
                 display.hide_organs(self.nodes[name])
-        self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
+        self._keep(runner)
         self.refresh()
         if "warped" in self.nodes:
             self.onOverlay()
         self._ui.showLabelsButton.checked = "warped_labels" in self.nodes and "organs_after" not in self.nodes
         self._ui.showAfterButton.checked = self._ui.showAfterButton.enabled
+
+    def _keep(self, runner: JobRunner) -> None:
+        """A run's result takes the place of the one before."""
+        self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
 
     def refresh(self) -> None:
         """Tells what to know, and offers what there is to show; nothing is shown or hidden in the views."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import qt
+from regsuite import catalog
 
 from RegistrationSuiteLib import dependencies, sections
 from RegistrationSuiteLib.panel.fields import tooltip
@@ -13,11 +14,14 @@ from RegistrationSuiteLib.panel.method_panel import MethodPanel
 from RegistrationSuiteLib.panel.section_results import SectionResults
 
 if TYPE_CHECKING:
+    from regsuite.catalog import Method
     from regsuite.jobs import Message
 
 PICTURES = "Sections (*.png *.jpg *.jpeg *.tif *.tiff *.btf *.tf2 *.tf8 *.svs *.ndpi *.scn *.bif);;All files (*)"
 SERIES = "sections"
 """The input of several sections."""
+ALONE = "atlas-slice"
+"""The method that finds one section of a series again."""
 LEARNED, USED = "checkpoint", "encoder"
 """The output that a training writes, and the input that takes it."""
 STARTS = ("plate", "pose", "anchoring")
@@ -53,7 +57,7 @@ class SectionPanel(MethodPanel):
 
     def refresh_apply(self) -> None:
         super().refresh_apply()
-        self.results.offer(self.form.method)
+        self.results.offer(self._method_again())
         learns = self.form.method.gives == "checkpoint"
         if learns and not self.form.outputs[LEARNED].node:
             self.ui.outputsSection.collapsed = False  # the file that is to be written is named there
@@ -111,8 +115,14 @@ class SectionPanel(MethodPanel):
         self.results.leave()  # a held atlas is not where it belongs
         super().start()
 
+    def _method_again(self) -> Method:
+        """By which the section that is shown can be found again; of a series it is found alone."""
+        method = self.form.method
+        return catalog.method(ALONE) if method.gives == "series" else method
+
     def run_with(self, texts: Mapping[str, str]) -> None:
-        """Runs the section that is shown again, with other values of those parameters that the chosen method has."""
+        """Finds the section that is shown again, with other values of those parameters that the method has."""
+        self.form.set_method(self._method_again().name)
         self.form.inputs["fixed"].set(self.results.fixed, "")
         self.form.inputs["fixed"].keep(self.state)
         self._set(texts)

@@ -15,7 +15,7 @@ from RegistrationSuiteLib import dependencies, display, parts, plates, records
 from RegistrationSuiteLib.panel.fields import value_text
 from RegistrationSuiteLib.panel.live import draw_section
 from RegistrationSuiteLib.panel.results import ResultsView
-from RegistrationSuiteLib.panel.series import SeriesTable
+from RegistrationSuiteLib.panel.series import SERIES, SeriesTable
 from RegistrationSuiteLib.panel.sliders import PoseSliders
 from RegistrationSuiteLib.runner import JobRunner
 from RegistrationSuiteLib.scene.cuts import slice_model
@@ -79,8 +79,21 @@ class SectionResults(ResultsView):
             self._state.set_reference(role, None)
         super().take(runner)
         if self.series.first is not None:
-            self.show_section(self.series.first)
+            self.show_section(self.series.first if SERIES in runner.nodes else self.fixed)
             self.plates_ui.showSpaceButton.checked = self.plates_ui.showSpaceButton.enabled
+
+    def _keep(self, runner: JobRunner) -> None:
+        """A section of the series that is shown, found again alone, stays one of it."""
+        results = self._state.results()
+        places = parts.sections_of(results).items()
+        place = next((place for place, section in places if section is runner.fixed), None)
+        if place is None or SERIES in runner.nodes or runner.moving is not self.moving:
+            super()._keep(runner)
+            return
+        run = parts.last_run(results, runner.fixed) + 1
+        parts.mark(runner.nodes, place, runner.fixed, run)
+        nodes = {f"{place} {run} {output}": node for output, node in runner.nodes.items()}
+        self._state.add_results(nodes, runner.made, runner.fixed)
 
     def show_section(self, section: Any) -> None:
         """Another section of the series in the views, with its regions, and in 3D where that is shown."""
@@ -357,6 +370,8 @@ class SectionResults(ResultsView):
     def onUndo(self) -> None:
         self.leave()
         super().onUndo()
+        if self.series.first is not None and self.fixed is not None:
+            self.show_section(self.fixed)  # as it was found with the others
 
     def close(self) -> None:
         self.leave()

@@ -9,21 +9,20 @@ from typing import Any
 import qt
 import slicer.util
 
-from RegistrationSuiteLib import display, parts, tables
+from RegistrationSuiteLib import display, parts, records, tables
 from RegistrationSuiteLib.panel.fields import tooltip
 
 UI_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "UI", "Series.ui")
-TABLE, CHART = "series", "depths_chart"
+SERIES, CHART = "series", "depths_chart"
 """Outputs of a series."""
 COLUMNS = {
-    "section": ("Section", "{}"),
-    "plate": ("Plate", "{:.1f}"),
-    "depth mm": ("Depth, mm", "{:.2f}"),
-    "pitch °": ("Pitch, °", "{:.1f}"),
-    "yaw °": ("Yaw, °", "{:.1f}"),
-    "probability": ("Sure", "{:.0%}"),
+    "plate": ("Plate", "plate", "{:.1f}"),
+    "depth mm": ("Depth, mm", "depth_mm", "{:.2f}"),
+    "pitch °": ("Pitch, °", "pitch_deg", "{:.1f}"),
+    "yaw °": ("Yaw, °", "yaw_deg", "{:.1f}"),
+    "probability": ("Sure", "confidence", "{:.0%}"),
 }
-"""Of the table: a column's title and how its values are written, by its name in the output."""
+"""Behind the section's name: a column's title, its metric, and how that is written, by its name in the output."""
 ROW_PIXELS = 24
 MOST_ROWS = 10
 """That are seen at once."""
@@ -48,8 +47,8 @@ class SeriesTable:
 
     def _prepare(self) -> None:
         table = self.ui.sectionsTable
-        table.setColumnCount(len(COLUMNS))
-        table.setHorizontalHeaderLabels([title for title, _ in COLUMNS.values()])
+        table.setColumnCount(1 + len(COLUMNS))
+        table.setHorizontalHeaderLabels(["Section", *(title for title, _, _ in COLUMNS.values())])
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         header = table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
@@ -58,24 +57,30 @@ class SeriesTable:
     def fill(self, nodes: Mapping[str, Any], shown: Any) -> None:
         """Shows the series among the last run's nodes, none where that was none; shown: the section in the views."""
         self._setting, self._nodes = True, nodes
-        rows = tables.rows_of(nodes[TABLE]) if TABLE in nodes else []
+        rows = tables.rows_of(nodes[SERIES]) if SERIES in nodes else []
         sections = parts.sections_of(nodes)
         self._sections = [sections.get(place) for place in range(len(rows))]
         table = self.ui.sectionsTable
         table.setRowCount(len(rows))
         for place, row in enumerate(rows):
-            for index, (name, (_, form)) in enumerate(COLUMNS.items()):
-                table.setItem(place, index, self._item(name, form, row[name], self._sections[place] is not None))
+            texts = [row["section"], *_figures(row, self._metrics(place))]
+            for index, text in enumerate(texts):
+                table.setItem(place, index, self._item(text, index == 0, self._sections[place] is not None))
         table.setFixedHeight(ROW_PIXELS * (min(len(rows), MOST_ROWS) + 1) + FRAME_PIXELS)
         if shown in self._sections:
             table.setCurrentCell(self._sections.index(shown), 0)
         self.ui.showDepthsButton.enabled = CHART in nodes
         self._setting = False
 
-    def _item(self, name: str, form: str, text: str, there: bool) -> Any:
-        """A cell; of a section that is no longer in the scene, one that cannot be chosen."""
-        item = qt.QTableWidgetItem(form.format(text if name == "section" else float(text)))
-        if name == "section":
+    def _metrics(self, place: int) -> dict[str, float]:
+        """Of the latest run of the section at that place; empty where that is gone."""
+        section = self._sections[place]
+        return records.metrics_of(parts.seen_from(self._nodes, section)) if section is not None else {}
+
+    def _item(self, text: str, name: bool, there: bool) -> Any:
+        """A cell, of a name or a figure; of a section that is no longer in the scene, one that cannot be chosen."""
+        item = qt.QTableWidgetItem(text)
+        if name:
             item.setToolTip(tooltip(text))
         else:
             item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
@@ -98,4 +103,10 @@ class SeriesTable:
         display.show_plot(self._nodes[CHART])
 
     def onTable(self) -> None:
-        display.show_table(self._nodes[TABLE])
+        display.show_table(self._nodes[SERIES])
+
+
+def _figures(row: Mapping[str, str], metrics: Mapping[str, float]) -> list[str]:
+    """Behind a section's name: what its own run says, else its row in the table of all."""
+    known = metrics or {metric: float(row[name]) for name, (_, metric, _) in COLUMNS.items()}
+    return [form.format(known[metric]) if metric in known else "–" for _, metric, form in COLUMNS.values()]
