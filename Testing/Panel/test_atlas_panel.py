@@ -615,13 +615,19 @@ def test_a_section_found_in_another_atlas_is_none_of_the_series(
     assert series.results.moving is other
 
 
-def test_a_series_is_undone(panel: Any, sections: dict[str, Any], finder: Finder) -> None:
+def test_a_series_is_undone(
+    panel: Any, sections: dict[str, Any], finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panel follows the end of it, not each of its many nodes."""
     before = {name for name in contents() if "Display" not in name and "Storage" not in name}
     give(panel, finder, scene_sections.series())
     for row in (2, 1):
         series_ui(panel).sectionsTable.setCurrentCell(row, 0)
     plates_ui(panel).plateSlider.value = 30
+    filled, fill = [], panel.results.series.fill
+    monkeypatch.setattr(panel.results.series, "fill", lambda *given: filled.append(fill(*given)))
     panel.ui.undoButton.click()
+    assert len(filled) < 5
     assert {name for name in contents() if "Display" not in name and "Storage" not in name} == before
     assert series_ui(panel).seriesSection.isHidden()
     assert panel.results.nodes == {}

@@ -67,6 +67,7 @@ class ResultsView:
         self._leave_out(methods)
         self._state = state
         self._setting = False
+        self._undoing = False
         self._evolving = False
         self._timer = qt.QTimer()
         self._timer.interval = FRAME_MS
@@ -133,6 +134,11 @@ class ResultsView:
     def _keep(self, runner: JobRunner) -> None:
         """A run's result takes the place of the one before."""
         self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
+
+    def node_removed(self) -> None:
+        """One of the scene's nodes is gone; while the results are undone their end is waited for."""
+        if not self._undoing:
+            self.refresh()
 
     def refresh(self) -> None:
         """Tells what to know, and offers what there is to show; nothing is shown or hidden in the views."""
@@ -290,8 +296,12 @@ class ResultsView:
         display.show_table(self._table())
 
     def onUndo(self) -> None:
-        with slicer.util.RenderBlocker():
-            self._state.undo()
+        self._undoing = True
+        try:
+            with slicer.util.RenderBlocker():
+                self._state.undo()
+        finally:
+            self._undoing = False
         self.refresh()
 
     def _show_evolution(self) -> None:
