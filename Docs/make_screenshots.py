@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,13 +22,14 @@ SCREENSHOTS = ROOT / "Resources" / "Screenshots"
 MODULES = ROOT / "RegistrationSuite"
 sys.path.insert(0, str(ROOT / "Testing"))
 
-if TYPE_CHECKING:
-    import numpy as np
-
 LARGEST_BYTES = 300_000
 PANEL_WIDTH = 460
 SPACE = (400, 400)
+SECTION, SMALL = (400, 300), (300, 225)
 FROM_THE_FRONT = (0.3, 1.0, 0.25)
+FROM_ABOVE = (0.8, 1.0, 0.5)
+DEPTHS = (-3.0, -1.6, -0.2, 1.2, 2.6)
+"""Of a series of sections, mm."""
 BRAIN = {"before-after": "brain-before-after", "slicer-views": "brain-views"}
 """Pictures of the demonstration, and their names here."""
 
@@ -98,6 +101,16 @@ class Tour:
         with Image.open(file) as picture:
             keep(picture, name)
 
+    def choose(self, method: str) -> None:
+        """One of the panel's methods, by its name."""
+        box = self.panel.ui.methodComboBox
+        box.currentIndex = box.findData(method)
+
+    def apply(self) -> None:
+        """Runs the chosen method to its end."""
+        self.panel.ui.applyButton.click()
+        self.wait(lambda: not self.panel.runner.running)
+
     def sections(self, **opened: bool) -> None:
         """Opens and closes sections of the panel."""
         for name, is_open in opened.items():
@@ -153,6 +166,86 @@ def organs() -> None:
     walk.module.close()
 
 
+def atlas() -> None:
+    """The panel of atlas slices, from the training of an encoder to a section and to a series of sections.
+
+    The encoder is trained here, on the sample's atlas, for a minute: what is found is found with it.
+    """
+    walk = Tour("AtlasSliceIdentification", "AtlasSection", "fixed", "moving", "moving_labels")
+    for role, node in walk.nodes.items():
+        walk.panel.form.inputs[role].selector.setCurrentNode(node)
+    with tempfile.TemporaryDirectory() as folder:
+        train(walk, Path(folder) / "atlas.safetensors")
+        section_of(walk)
+        series_of(walk)
+    walk.module.close()
+
+
+def train(walk: Tour, file: Path) -> None:
+    """For a minute; the panel then looks for sections with it."""
+    walk.choose("atlas-encoder")
+    walk.panel.form.outputs["checkpoint"].widget.currentPath = str(file)
+    walk.panel.form.change({"minutes": "1"})
+    walk.apply()
+
+
+def section_of(walk: Tour) -> None:
+    """One section: the panel with its candidates, what lies over it, and its plane in the atlas."""
+    from RegistrationSuiteLib import views
+
+    walk.choose("atlas-slice")
+    walk.apply()
+    walk.sections(inputs=False, parameters=False, log=False, outputs=False)
+    walk.grab("atlas-panel")
+    ui, plates = walk.panel.ui, walk.panel.results.plates_ui
+    with views.SliceView("Axial", "Red", SECTION, letters=False) as view, views.ThreeDView("1", SECTION) as space:
+        ui.showOverlayButton.click()
+        view.fit()
+        ui.fadeSlider.value = 0.0
+        outlined = view.render()
+        ui.fadeSlider.value = 0.6
+        plates.turnSlider.value, plates.rightSlider.value = 8.0, 0.5
+        moved = view.render()
+        plates.adjustButton.click()
+        plates.showSpaceButton.click()
+        space.look_from(FROM_ABOVE)
+        rows = [
+            ("Regions on the section", outlined),
+            ("Atlas moved by hand", moved),
+            ("Section in the atlas", space.render()),
+        ]
+    save(views.panel([rows]), "atlas-views")
+
+
+def series_of(walk: Tour) -> None:
+    """Sections of one brain, the middle one torn: the panel with their table, and three of the others."""
+    from RegistrationSuiteLib import scene, views
+    from regsuite import phantoms
+
+    case = phantoms.atlas_case()
+    for number, depth in enumerate(DEPTHS):
+        pose, kept = np.array([depth, 0.1, -0.07, 0, 0, 0, 0, 0, 0]), 0.7 if number == 2 else 1.0
+        section = phantoms.section_of(case, pose, kept=kept)
+        walk.panel.form.inputs["sections"].selector.check(scene.volume_from_image(section, f"brain_s{number + 1}"))
+    walk.choose("atlas-series")
+    walk.apply()
+    walk.sections(log=False)
+    walk.grab("atlas-series-panel")
+    table = walk.panel.results.series.ui.sectionsTable
+    with views.SliceView("Axial", "Red", SMALL, letters=False) as view, views.ThreeDView("1", SMALL) as space:
+        space.look_from(FROM_ABOVE)
+        flat, solid = [], []
+        walk.panel.ui.fadeSlider.value = 0.0
+        walk.panel.ui.showOverlayButton.click()
+        walk.panel.ui.showLabelsButton.checked = True
+        for row in (0, 3, 4):
+            table.setCurrentCell(row, 0)
+            view.fit()
+            flat.append((table.item(row, 0).text(), view.render()))
+            solid.append(("", space.render()))
+    save(views.panel([flat, solid]), "atlas-series-views")
+
+
 def views_of(ui: Any, nodes: Mapping[str, Any], walk: Tour) -> None:
     """Slice views and the 3D view while buttons of the panel are pressed."""
     from RegistrationSuiteLib import display, views
@@ -202,6 +295,7 @@ def main() -> None:
         brain(Path(sys.argv[1]))
     tour()
     organs()
+    atlas()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import slicer
@@ -19,14 +20,15 @@ from slicer.ScriptedLoadableModule import (
 
 TITLE = "Atlas Slice Identification"
 CATEGORY = "Registration Suite"
-METHODS = ("atlas-slice", "atlas-slice-mi", "atlas-encoder")
+METHODS = ("atlas-slice", "atlas-series", "atlas-slice-mi", "atlas-encoder")
 HELP = """
 <p>Finds where in an atlas a microscopy section was cut, and at what angle, and draws the atlas's regions on
 the section.</p>
 <p>Load a section, or a folder of them, and the atlas: its template and, for the regions, its annotation. Train an
 encoder of the atlas once, with the method of that name; sections are made of the atlas itself, no other data is needed.
-Then choose the encoder's file and press Apply. The candidates, and sliders for plate and angles, let you check and
-correct what was found.
+Then choose the encoder's file and press Apply. The candidates, and sliders for the whole pose, let you check and
+correct what was found. Atlas series identification finds several sections of one brain together: tick them, or load
+their folder.
 In the Python console: <code>AtlasSliceIdentificationLogic().identify(section, template, annotation,
 encoder="atlas.safetensors")</code>.</p>
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/methods/atlas-slice.md">The
@@ -96,6 +98,21 @@ class AtlasSliceIdentificationLogic(ScriptedLoadableModuleLogic):
         inputs = {"moving_labels": annotation, "encoder": encoder}
         return MethodLogic(METHODS).register(section, atlas, **inputs, **options)
 
+    def identify_series(
+        self,
+        sections: Sequence[Any],
+        atlas: Any,
+        annotation: Any = None,
+        encoder: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Find sections of one brain together, in place; returns the new nodes by "<section> <output>" and output name.
+
+        sections: volume nodes of one slice, numbered by their names; the rest as in :meth:`identify`.
+        """
+        inputs = {"sections": list(sections), "moving_labels": annotation, "encoder": encoder}
+        return MethodLogic(["atlas-series"]).register(moving=atlas, **inputs, **options)
+
     def train(self, template: Any, annotation: Any, path: str | os.PathLike[str], **options: Any) -> dict[str, Any]:
         """Train an encoder of an atlas, in place, and write it to ``path``; returns the curve and figures as nodes.
 
@@ -103,7 +120,9 @@ class AtlasSliceIdentificationLogic(ScriptedLoadableModuleLogic):
         ``preset``, ``seed``, ``device`` and the parameters of atlas-encoder, such as ``minutes``.
         """
         outputs = {"checkpoint": path}
-        return MethodLogic(METHODS[2:]).register(moving=template, moving_labels=annotation, outputs=outputs, **options)
+        return MethodLogic(["atlas-encoder"]).register(
+            moving=template, moving_labels=annotation, outputs=outputs, **options
+        )
 
 
 class AtlasSliceIdentificationTest(ScriptedLoadableModuleTest):

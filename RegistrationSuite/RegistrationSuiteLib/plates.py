@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from regsuite.spatial import Grid
     from regsuite.spatial.plates import Plates
 
-DEPTH, PITCH, YAW = range(3)
-"""Which numbers of a pose are the depth (mm) and the angles (rad)."""
+DEPTH, PITCH, YAW, ROTATION, SCALE_X, SCALE_Y, SHEAR, SHIFT_X, SHIFT_Y = range(9)
+"""Which numbers of a pose are the depth (mm), the angles (rad), and what happens in the plane."""
 HELD, BEFORE = "RegistrationSuite.held", "RegistrationSuite.before"
 """Node references of a transform that holds the atlas: what it holds, and the transform that was above that before."""
 
@@ -38,6 +38,21 @@ def candidates_of(ranking: Any) -> list[Candidate]:
     """What a table of candidates says, the best first."""
     rows = tables.rows_of(ranking)
     return [Candidate(row.get("plate", ""), row.get("distance", ""), row.get("probability", "")) for row in rows]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How the atlas that lies over a section is moved in the section's plane, from where it was found.
+
+    turn: degrees, clockwise as it is seen, about the section's middle; scale: its size, and stretch: its width alone,
+    as factors; right, down: mm of the atlas.
+    """
+
+    turn: float = 0.0
+    scale: float = 1.0
+    stretch: float = 1.0
+    right: float = 0.0
+    down: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,23 @@ class Place:
         plates = self.plates
         depth = (plate - 1 - (plates.count - 1) / 2) * self.spacing
         return (depth, float(np.radians(pitch)), float(np.radians(yaw)), *self.pose[YAW + 1 :])
+
+    def moved(self, pose: Sequence[float], moved: Moved) -> tuple[float, ...]:
+        """A pose with the atlas moved in the section's plane; a pose says where the section lies in the atlas, and so
+        all is the other way round in it."""
+        found = list(pose)
+        found[ROTATION] -= float(np.radians(moved.turn))
+        found[SCALE_X] -= float(np.log(moved.scale * moved.stretch))
+        found[SCALE_Y] -= float(np.log(moved.scale))
+        cos, sin = np.cos(found[ROTATION]), np.sin(found[ROTATION])
+        found[SHIFT_X] -= float(cos * moved.right - sin * moved.down)
+        found[SHIFT_Y] -= float(sin * moved.right + cos * moved.down)
+        return tuple(found)
+
+    @property
+    def reach(self) -> float:
+        """Half the atlas's longest side, mm."""
+        return 0.5 * float(self.plates.extent.max())
 
     def matrix(self, pose: Sequence[float] | None = None) -> np.ndarray:
         """(4, 4) from the section's to the atlas's RAS mm, at a pose, or at the one that was found."""

@@ -12,7 +12,7 @@ import slicer.util
 from regsuite import catalog
 from regsuite.errors import InputError
 
-from RegistrationSuiteLib import colours, records, scene, tables
+from RegistrationSuiteLib import colours, display, parts, records, scene, tables
 from RegistrationSuiteLib.scene.geometry import grid_of, plane_of
 from RegistrationSuiteLib.scene.labels import (
     Segment,
@@ -102,8 +102,8 @@ def add_training(training: Training, moving: Any, path: str) -> dict[str, Any]:
 def add_series(series: Series, sections: Sequence[Any], moving: Any, moving_labels: Any = None) -> dict[str, Any]:
     """Add what was found of every section, and of all, to the scene; the nodes by "<section> <output>" and output name.
 
-    sections: the nodes, by whose names the parts go; see :func:`add_registration`. If anything fails, the scene is as
-    it was.
+    sections: the nodes, by whose names the parts go; see :func:`add_registration`. Sections lie in one plane, so that
+    the labels of all but the first are hidden. If anything fails, the scene is as it was.
     """
     named = {node.GetName(): node for node in sections}
 
@@ -112,11 +112,15 @@ def add_series(series: Series, sections: Sequence[Any], moving: Any, moving_labe
 
     with undone_on_error():
         made = tables.add_tables(series, name_of)
+        records.keep(series, made["metrics"])
         made |= tables.add_charts(series, made, name_of)
         into_folder(made.values(), f"Series in {moving.GetName()}")
-        for name, part in series.parts.items():
+        for place, (name, part) in enumerate(series.parts.items()):
             part.record = {**series.record, **part.record}
             nodes = add_registration(part, named[name], moving, None, moving_labels)
+            parts.mark(nodes, place, named[name])
+            if place and "warped_labels" in nodes:
+                display.show_labels(nodes["warped_labels"], False)
             made |= {f"{name} {output}": node for output, node in nodes.items()}
     return made
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote, unquote
 
 import slicer
 
@@ -17,8 +18,12 @@ from RegistrationSuiteLib.scene.nodes import new_nodes
 MADE = "made"
 """Role of every node that the last run, and showing it, added to the scene."""
 
+BEFORE = "made.before"
+"""The same of runs before it whose results the last one was added to."""
+
 RESULT = "result."
-"""Roles of the last run's results begin with this and end with the output's name."""
+"""Roles of the last run's results begin with this and end with the output's name, its characters that a scene's file
+would not bring back, as a section's name may have them, written as in an address."""
 
 FIXED, MOVING = "run.fixed", "run.moving"
 """Roles of the image that the last run registered to, and of the one that it moved."""
@@ -74,7 +79,7 @@ class PanelState:
         """The last run's nodes by output name, as far as they are still in the scene."""
         roles: list[str] = []
         self.node.GetNodeReferenceRoles(roles)
-        found = {role[len(RESULT) :]: self.reference(role) for role in roles if role.startswith(RESULT)}
+        found = {unquote(role[len(RESULT) :]): self.reference(role) for role in roles if role.startswith(RESULT)}
         return {name: node for name, node in found.items() if node is not None}
 
     def set_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any, moving: Any) -> None:
@@ -82,9 +87,18 @@ class PanelState:
         self.set_reference(FIXED, fixed)
         self.set_reference(MOVING, moving)
         for name in self.results():
-            self.set_reference(RESULT + name, None)
+            self.set_reference(RESULT + quote(name), None)
         for name, node in results.items():
-            self.set_reference(RESULT + name, node)
+            self.set_reference(RESULT + quote(name), node)
+        self.set_references(MADE, made)
+        self.set_references(BEFORE, [])
+
+    def add_results(self, results: Mapping[str, Any], made: Iterable[Any], fixed: Any) -> None:
+        """Keeps a run's nodes, by names of their own, beside the results that are kept already."""
+        self.set_reference(FIXED, fixed)
+        for name, node in results.items():
+            self.set_reference(RESULT + quote(name), node)
+        self.set_references(BEFORE, [*self.references(BEFORE), *self.references(MADE)])
         self.set_references(MADE, made)
 
     @contextmanager
@@ -95,10 +109,18 @@ class PanelState:
         self.set_references(MADE, [*self.references(MADE), *made])
 
     def undo(self) -> None:
-        """Removes what the last run, and showing it, added. Nodes that were chosen to be filled stay."""
+        """Removes what the last run, and showing it, added; what it was added to is the last run again.
+
+        Nodes that were chosen to be filled stay.
+        """
         made = self.references(MADE)
         results.remove([node for node in self.results().values() if node in made])
         for node in made:
             if slicer.mrmlScene.IsNodePresent(node):  # removing one node may take others along
                 slicer.mrmlScene.RemoveNode(node)
-        self.set_results({}, [], None, None)
+        before = self.references(BEFORE)
+        if before:
+            self.set_references(MADE, before)
+            self.set_references(BEFORE, [])
+        else:
+            self.set_results({}, [], None, None)

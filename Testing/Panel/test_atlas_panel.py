@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "Testing" / "Scene"))
 import scene_sections
 
 MODULE = ROOT / "RegistrationSuite" / "AtlasSliceIdentification" / "AtlasSliceIdentification.py"
-METHODS = ("atlas-slice", "atlas-slice-mi", "atlas-encoder")
+METHODS = ("atlas-slice", "atlas-series", "atlas-slice-mi", "atlas-encoder")
 
 
 class Finder:
@@ -199,6 +199,23 @@ def test_a_folder_is_loaded_and_says_what_was_left_out(
     assert panel.ui.logEdit.plainText == "'readme.txt' was left out: it is no picture"
 
 
+def test_a_folder_is_ticked_for_a_series(panel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with a volume for each channel counts once; what was ticked before stays."""
+    saved(tmp_path / "s10.png")
+    two, axes = np.ones((2, 30, 40), np.uint16), {"axes": "CYX", "Channel": {"Name": ["DAPI", "NeuN"]}}
+    tifffile.imwrite(tmp_path / "s9.ome.tif", two, photometric="minisblack", metadata=axes)
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    choose(panel, "atlas-series")
+    assert panel.ui.applyButton.toolTip == "Select the sections first."
+    panel.loadFolderButton.click()
+    assert [node.GetName() for node in panel.form.inputs["sections"].node] == ["s9 DAPI", "s10"]
+    other = saved(tmp_path / "s12.png")
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: str(other))
+    panel.loadSectionButton.click()
+    assert [node.GetName() for node in panel.form.inputs["sections"].node] == ["s9 DAPI", "s10", "s12"]
+    assert [node.GetName() for node in panel.state.references("input.sections")] == ["s9 DAPI", "s10", "s12"]
+
+
 # --- the run ---
 
 
@@ -267,6 +284,51 @@ def test_sliders_cut_the_atlas_live_and_let_it_go(found: Any, nodes: dict[str, A
     assert atlas_parent(nodes) == [None, None]
     assert set(contents()) == set(before)
     assert (ui.plateSlider.value, ui.pitchSlider.value) == (39.0, 5.7)
+
+
+def test_sliders_of_the_plane_move_the_atlas_over_the_section(found: Any, nodes: dict[str, Any]) -> None:
+    """As they are labelled: what is seen at a place is seen where the slider put it, and reset brings all back."""
+    ui, middle = plates_ui(found), scene_sections.cut().section.grid.centre
+    before, place = scene_sections.cut().matrix, np.array([1.5, 0.5])  # mm to the right and down
+    for slider, value, seen_at in (
+        (ui.turnSlider, 90.0, (-0.5, 1.5)),
+        (ui.scaleSlider, 120.0, (1.8, 0.6)),
+        (ui.stretchSlider, 120.0, (1.8, 0.5)),
+        (ui.rightSlider, 0.25, (1.75, 0.5)),
+        (ui.downSlider, 0.25, (1.5, 0.75)),
+    ):
+        slider.value = value
+        matrix = from_section(nodes["moving"].GetParentTransformNode())
+        was, now = (np.array([*(middle[:2] - each), middle[2], 1.0]) for each in (place, seen_at))
+        np.testing.assert_allclose(matrix @ now, before @ was, atol=1e-6, err_msg=slider.name)
+        ui.resetButton.click()
+        assert ui.adjustButton.checked
+        np.testing.assert_allclose(from_section(nodes["moving"].GetParentTransformNode()), before, atol=1e-9)
+    assert [each.value for each in (ui.turnSlider, ui.scaleSlider, ui.stretchSlider)] == [0.0, 100.0, 100.0]
+    ui.adjustButton.click()
+    assert not ui.resetButton.enabled
+
+
+def test_every_slider_tells_its_unit(panel: Any) -> None:
+    ui = plates_ui(panel)
+    units = {"pitch": "°", "yaw": "°", "turn": "°", "scale": "%", "stretch": "%", "right": "mm", "down": "mm"}
+    words = {"°": "degrees", "%": "percent", "mm": "mm"}
+    for name, unit in units.items():
+        slider = getattr(ui, f"{name}Slider")
+        assert slider.suffix == f" {unit}"
+        assert words[unit] in slider.toolTip
+
+
+def test_a_pose_moved_in_the_plane_is_accepted(found: Any, finder: Finder) -> None:
+    ui = plates_ui(found)
+    ui.scaleSlider.value = 110.0
+    ui.rightSlider.value = -0.5
+    ui.acceptButton.click()
+    pose = [float(part) for part in str(finder.jobs[-1].parameters["pose"]).split(",")]
+    expected, turn = scene_sections.POSE.copy(), scene_sections.POSE[3]
+    expected[4:6] -= np.log(1.1)
+    expected[7:] += 0.5 * np.array([np.cos(turn), np.sin(turn)])
+    np.testing.assert_allclose(pose, expected, atol=1e-9)
 
 
 def test_an_accepted_pose_starts_a_run(found: Any, nodes: dict[str, Any], finder: Finder) -> None:
@@ -406,6 +468,210 @@ def _world(model: Any) -> np.ndarray:
     return np.array(to_world.TransformPoint(slicer.util.arrayFromModelPoints(model)[0].astype(float)))
 
 
+# --- series ---
+
+
+@pytest.fixture
+def sections(panel: Any, nodes: dict[str, Any]) -> dict[str, Any]:
+    """The sections of a brain, chosen, in another order than that of their numbers."""
+    made = scene_sections.series_nodes()
+    choose(panel, "atlas-series")
+    for name in ("brain_s10", "brain_s2", "brain_s4"):
+        panel.form.inputs["sections"].selector.check(made[name])
+    return made
+
+
+@pytest.fixture
+def series(panel: Any, sections: dict[str, Any], finder: Finder) -> Any:
+    """The panel after a run of a series."""
+    give(panel, finder, scene_sections.series())
+    return panel
+
+
+def series_ui(panel: Any) -> Any:
+    return panel.results.series.ui
+
+
+def outlined() -> list[str]:
+    """Segmentations that are visible."""
+    shown = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return [node.GetName() for node in shown if node.GetDisplayNode().GetVisibility()]
+
+
+def test_a_series_is_handed_over_in_the_order_of_its_numbers(
+    panel: Any, sections: dict[str, Any], finder: Finder
+) -> None:
+    before = contents()
+    panel.ui.applyButton.click()
+    given = finder.jobs[0].inputs["sections"]
+    assert [part.name for part in given.parts] == list(sections)
+    assert set(finder.jobs[0].inputs) == {"sections", "moving", "moving_labels", "encoder"}
+    finder.news.append(Message("progress", "looking at section 2 of 3", 0.4))
+    wait(lambda: panel.ui.progressBar.value > 0)
+    assert panel.ui.statusLabel.text == "looking at section 2 of 3"
+    panel.ui.applyButton.click()
+    assert (finder.ended, panel.ui.statusLabel.text) == (1, "Cancelled: the scene is as it was.")
+    assert contents() == before
+
+
+def test_a_series_is_told_and_its_first_section_shown(series: Any, sections: dict[str, Any]) -> None:
+    assert series.ui.statusLabel.text == "Done in 3 s on cpu. Read the note under Results."
+    assert rows(series) == [
+        ["brain_s2", "27.0", "-1.50", "5.7", "-4.0", "95%"],
+        ["brain_s4", "35.0", "0.10", "5.7", "-4.0", "30%"],
+        ["brain_s10", "47.0", "2.50", "5.7", "-4.0", "95%"],
+    ]
+    assert series_ui(series).sectionsTable.currentRow() == 0
+    assert series.results.fixed is sections["brain_s2"]
+    assert outlined() == ["brain_s2 regions"]
+    assert series.ui.notesLabel.text.splitlines() == [
+        "• The plates of these sections are doubtful, check them: brain_s4.",
+        "• brain_s2: The plate was found by its looks alone.",
+    ]
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    series_ui(series).showDepthsButton.click()
+    chart = slicer.mrmlScene.GetNodeByID(selection.GetActivePlotChartID())
+    assert [chart.GetNthPlotSeriesNode(line).GetName() for line in range(2)] == ["together", "alone"]
+    series_ui(series).showSeriesButton.click()
+    assert slicer.mrmlScene.GetNodeByID(selection.GetActiveTableID()).GetTable().GetNumberOfRows() == 3
+    series.ui.showTableButton.click()
+    shown = slicer.mrmlScene.GetNodeByID(selection.GetActiveTableID())
+    assert shown.GetName() == "brain_s2 region table"
+
+
+def test_a_row_shows_its_section_and_where_it_lies(series: Any, nodes: dict[str, Any], sections: Any) -> None:
+    ui, table = plates_ui(series), series_ui(series).sectionsTable
+    pose = np.array(scene_sections.pose_at(scene_sections.DEPTHS["brain_s10"]))
+    cut = scene_sections.cut(tuple(pose))
+    assert ui.showSpaceButton.checked
+    with views.SliceView("Axial", "Red", (200, 200)) as view:
+        table.setCurrentCell(2, 1)
+        assert view.composite.GetBackgroundVolumeID() == sections["brain_s10"].GetID()
+        shown = slicer.mrmlScene.GetNodeByID(view.composite.GetForegroundVolumeID())
+        assert shown.GetName() == "brain_s10 plate"
+    assert outlined() == ["brain_s10 regions"]
+    assert ui.placeLabel.text == "Plate 47.0 of 68, pitch 5.7°, yaw -4.0°."
+    assert ui.candidatesList.item(1).text().startswith("Plate 47.0")
+    slices = [node for node in slicer.util.getNodesByClass("vtkMRMLModelNode") if "in the atlas" in node.GetName()]
+    assert [node.GetName() for node in slices] == ["brain_s10 in the atlas"]
+    corner = np.append(cut.section.grid.to_world([0, 0, 0]), 1)
+    np.testing.assert_allclose(_world(slices[0]), (cut.matrix @ corner)[:3], atol=1e-3)
+    ui.plateSlider.value = 44
+    pose[0] -= 3 * cut.case.plates.spacing
+    np.testing.assert_allclose(from_section(nodes["moving"].GetParentTransformNode()), cut.matrix_at(pose), atol=1e-9)
+    table.setCurrentCell(0, 0)
+    assert atlas_parent(nodes) == [None, None]
+    assert outlined() == ["brain_s2 regions"]
+    ui.showSpaceButton.click()
+    table.setCurrentCell(1, 0)
+    assert not ui.showSpaceButton.checked
+    assert not any(
+        node.GetName() == "brain_s4 in the atlas" for node in slicer.util.getNodesByClass("vtkMRMLModelNode")
+    )
+
+
+def rows(panel: Any) -> list[list[str]]:
+    table = series_ui(panel).sectionsTable
+    return [[table.item(row, column).text() for column in range(6)] for row in range(table.rowCount)]
+
+
+def test_one_section_of_a_series_is_corrected_by_hand(series: Any, sections: dict[str, Any], finder: Finder) -> None:
+    """By the method for one, and stays one of the series; undone, it is again as it was found with the others."""
+    before = rows(series)
+    series_ui(series).sectionsTable.setCurrentCell(1, 0)
+    plates_ui(series).yawSlider.value = 10.0
+    plates_ui(series).acceptButton.click()
+    job = finder.jobs[-1]
+    assert (job.method, job.inputs["fixed"].name) == ("atlas-slice", "brain_s4")
+    assert float(str(job.parameters["pose"]).split(",")[2]) == pytest.approx(np.radians(10.0))
+    made = dataclasses.replace(scene_sections.registration(pose=scene_sections.pose_at(0.5)))
+    made.metrics = {name: value for name, value in made.metrics.items() if name != "confidence"}
+    made.warped_labels = None
+    give(series, finder, made)
+    assert series.results.fixed is sections["brain_s4"]
+    assert rows(series) == [before[0], ["brain_s4", "37.0", "0.50", "5.7", "-4.0", "–"], before[2]]
+    assert "warped_labels" not in series.results.nodes, "those of before lie elsewhere"
+    assert plates_ui(series).placeLabel.text.startswith("Plate 37.0")
+    assert plates_ui(series).showSpaceButton.checked
+    series.ui.undoButton.click()
+    assert rows(series) == before
+    assert series.results.fixed is sections["brain_s4"]
+    assert outlined() == ["brain_s4 regions"]
+    series.ui.undoButton.click()
+    assert rows(series) == []
+    assert series.results.nodes == {}
+
+
+def test_a_section_found_in_another_atlas_is_none_of_the_series(
+    series: Any, nodes: dict[str, Any], sections: dict[str, Any], finder: Finder
+) -> None:
+    choose(series, "atlas-slice")
+    other = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, nodes["moving"], "other atlas")
+    series.form.inputs["moving"].selector.setCurrentNode(other)
+    series.form.inputs["moving_labels"].selector.setCurrentNode(None)
+    series.form.inputs["fixed"].selector.setCurrentNode(sections["brain_s4"])
+    give(series, finder, scene_sections.registration())
+    assert rows(series) == []
+    assert series.results.moving is other
+
+
+def test_a_series_is_undone(
+    panel: Any, sections: dict[str, Any], finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The panel follows the end of it, not each of its many nodes."""
+    before = {name for name in contents() if "Display" not in name and "Storage" not in name}
+    give(panel, finder, scene_sections.series())
+    for row in (2, 1):
+        series_ui(panel).sectionsTable.setCurrentCell(row, 0)
+    plates_ui(panel).plateSlider.value = 30
+    filled, fill = [], panel.results.series.fill
+    monkeypatch.setattr(panel.results.series, "fill", lambda *given: filled.append(fill(*given)))
+    panel.ui.undoButton.click()
+    assert len(filled) < 5
+    assert {name for name in contents() if "Display" not in name and "Storage" not in name} == before
+    assert series_ui(panel).seriesSection.isHidden()
+    assert panel.results.nodes == {}
+
+
+def test_a_series_comes_back_with_its_scene(
+    panel: Any, sections: dict[str, Any], finder: Finder, tmp_path: Path
+) -> None:
+    """Whatever its sections are called."""
+    made, odd = scene_sections.series(), 'a: "s4" <b>; ü %20'
+    sections["brain_s4"].SetName(odd)
+    made.parts = {odd if name == "brain_s4" else name: part for name, part in made.parts.items()}
+    made.tables["series"].rows[1][0] = odd
+    give(panel, finder, made)
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.mrmlScene.Clear()
+    assert series_ui(panel).seriesSection.isHidden()
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"))
+    assert not series_ui(panel).seriesSection.isHidden()
+    series_ui(panel).sectionsTable.setCurrentCell(1, 0)
+    assert panel.results.fixed.GetName() == odd
+    assert panel.results.nodes["transform"].GetName() == f"{odd} transform"
+    assert plates_ui(panel).placeLabel.text.startswith("Plate 35.0")
+
+
+def test_a_section_that_is_gone_cannot_be_chosen(series: Any, sections: dict[str, Any]) -> None:
+    table = series_ui(series).sectionsTable
+    slicer.mrmlScene.RemoveNode(sections["brain_s2"])
+    assert series.results.fixed is None
+    assert not plates_ui(series).platesFrame.enabled
+    assert table.item(0, 0).flags() == qt.Qt.NoItemFlags
+    table.setCurrentCell(1, 0)
+    assert series.results.fixed is sections["brain_s4"]
+    assert outlined()[-1] == "brain_s4 regions"
+
+
+def test_a_single_section_after_a_series_is_shown_alone(series: Any, finder: Finder) -> None:
+    choose(series, "atlas-slice")
+    assert not series_ui(series).seriesSection.isHidden()
+    give(series, finder, scene_sections.registration())
+    assert series_ui(series).seriesSection.isHidden()
+    assert outlined() == ["Atlas section regions"]
+
+
 # --- trainings ---
 
 
@@ -487,6 +753,27 @@ def test_the_console_identifies_and_trains(
     assert asked[1].parameters == {"candidates": 3}
 
 
+def test_the_console_identifies_a_series(
+    module: simulation.LoadedModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from regsuite import jobs
+
+    nodes, asked = {**samples.atlas_section(), "sections": list(scene_sections.series_nodes().values())}, []
+
+    def execute(job: Any, _progress: Any) -> Any:
+        asked.append(job)
+        return scene_sections.series()
+
+    monkeypatch.setattr(jobs, "execute", execute)
+    (tmp_path / "atlas.safetensors").touch()
+    made = module.logic().identify_series(
+        nodes["sections"], nodes["moving"], encoder=tmp_path / "atlas.safetensors", preset="series", candidates=3
+    )
+    assert [part.name for part in asked[0].inputs["sections"].parts] == list(scene_sections.DEPTHS)
+    assert (asked[0].method, asked[0].parameters) == ("atlas-series", {"deformation": "none", "candidates": 3})
+    assert {"series", "depths_chart", "brain_s10 transform"} <= set(made)
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_is_cut_off(module: simulation.LoadedModule, panel: Any, nodes: dict[str, Any], name: str) -> None:
     choose(panel, name)
@@ -495,6 +782,17 @@ def test_nothing_is_cut_off(module: simulation.LoadedModule, panel: Any, nodes: 
     window = fitted(module.widgetRepresentation(), 450)
     picture(window, f"panel-{name}-all")
     assert cut_off(window) == []
+
+
+def test_the_panel_with_a_series(module: simulation.LoadedModule, series: Any) -> None:
+    for section in ("inputsSection", "parametersSection", "logSection"):
+        getattr(series.ui, section).collapsed = True
+    window = fitted(module.widgetRepresentation(), 480)
+    picture(window, "panel-atlas-series")
+    assert cut_off(window) == []
+    table = series_ui(series).sectionsTable
+    assert not table.horizontalScrollBar().isVisible()
+    assert not table.verticalScrollBar().isVisible()
 
 
 def test_the_panel_with_what_was_found(module: simulation.LoadedModule, found: Any) -> None:

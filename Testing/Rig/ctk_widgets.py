@@ -122,16 +122,23 @@ class ctkSliderWidget(QWidget):
         return (self._box.maximum - self._box.minimum) or 1.0
 
     def _on_box(self, value: float) -> None:
-        self._slider.blockSignals(True)
-        self._slider.value = round(_SLIDER_STEPS * (value - self._box.minimum) / self._span())
-        self._slider.blockSignals(False)
+        self._place()
         self.valueChanged.emit(value)
+
+    def _place(self) -> None:
+        self._slider.blockSignals(True)
+        self._slider.value = round(_SLIDER_STEPS * (self._box.value - self._box.minimum) / self._span())
+        self._slider.blockSignals(False)
 
     def _on_slider(self, position: int) -> None:
         self._box.value = self._box.minimum + self._span() * position / _SLIDER_STEPS
 
     def _of_box(name: str) -> Any:  # type: ignore[misc]
-        return (lambda self: getattr(self._box, name)), (lambda self, value: setattr(self._box, name, value))
+        def change(self: Any, value: Any) -> None:
+            setattr(self._box, name, value)
+            self._place()  # a limit moves the handle
+
+        return (lambda self: getattr(self._box, name)), change
 
     def setValue(self, value: float) -> None:
         self._box.value = value

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import samples, scene
 from regsuite import phantoms
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.phantoms import AtlasCase
-from regsuite.registration import Curve, Registration, Table, Training
+from regsuite.phantoms.atlas import AtlasCase, section_of
+from regsuite.registration import Curve, Registration, Series, Table, Training
 from regsuite.spatial import Image
 from regsuite.transforms import Affine, Chain, DisplacementField, Transform, warp_image, warp_labels
 
 POSE = np.array(samples.SECTION_POSE)
 OFFSETS = (0.0, 1.0, -1.0, 3.0)
 """Plates between a candidate and the plate that was cut."""
+DEPTHS = {"brain_s2": -1.5, "brain_s4": 0.1, "brain_s10": 2.5}
+"""mm, of the sections of a series."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,19 @@ class Cut:
         return matrices[0].numpy() @ self.section_to_plane
 
 
+def cut(pose: tuple[float, ...] = samples.SECTION_POSE) -> Cut:
+    """The sample of the module, and where it was cut; or the same brain cut elsewhere."""
+    return _cut(pose)
+
+
 @functools.cache
-def cut() -> Cut:
-    """The sample of the module, and where it was cut."""
-    case = phantoms.atlas_case()
-    section = phantoms.section_of(case, POSE)
+def _cut(pose: tuple[float, ...]) -> Cut:
+    case = phantoms.atlas_case() if pose == samples.SECTION_POSE else cut().case
+    section = section_of(case, np.array(pose))
     to_plane = np.diag([-1.0, -1.0, 1.0, 1.0])  # columns run to L and rows to P, the plane's right and bottom
     to_plane[:3, 3] = -to_plane[:3, :3] @ section.grid.centre
     bare = Cut(case, section, to_plane, np.eye(4))
-    return Cut(case, section, to_plane, bare.matrix_at(POSE))
+    return Cut(case, section, to_plane, bare.matrix_at(np.array(pose)))
 
 
 def bend(section: Image) -> DisplacementField:
@@ -57,9 +63,9 @@ def bend(section: Image) -> DisplacementField:
 
 
 @functools.cache
-def registration(bent: bool = False) -> Registration:
+def registration(bent: bool = False, pose: tuple[float, ...] = samples.SECTION_POSE) -> Registration:
     """What a method would return that found the section exactly; bent: with a deformation in its plane."""
-    made, case = cut(), cut().case
+    made, case = cut(pose), cut(pose).case
     affine = Affine(made.matrix)
     transform: Transform = affine
     inverse: Transform = Affine(np.linalg.inv(made.matrix))
@@ -67,8 +73,8 @@ def registration(bent: bool = False) -> Registration:
         field = bend(made.section)
         transform, inverse = Chain([field, affine]), Chain([inverse, field.inverse()])
     coarse = made.section.grid.resampled([made.section.grid.spacing[0], 0.2, 0.2])
-    plates = [case.plates.number(POSE[0]) + 1 + offset for offset in OFFSETS]
-    frames = [_plate(made, coarse, offset) for offset in OFFSETS]
+    plates = [case.plates.number(pose[0]) + 1 + offset for offset in OFFSETS]
+    frames = [_plate(made, np.array(pose), coarse, offset) for offset in OFFSETS]
     rows = [
         [rank + 1, plate, offset, 0.1 + 0.1 * rank, 0.4 / (rank + 1)]
         for rank, (plate, offset) in enumerate(zip(plates, OFFSETS, strict=True))
@@ -95,32 +101,61 @@ def registration(bent: bool = False) -> Registration:
             "pitch_deg": 5.7,
             "yaw_deg": -4.0,
             "turned_deg": 0.0,
-            "depth_mm": float(POSE[0]),
+            "depth_mm": pose[0],
             "pixel_um": 80.0,
         },
         notes=["The plate was found by its looks alone."],
-        record=_record(made),
+        record=_record(made, pose),
     )
 
 
-def _plate(made: Cut, grid: Any, offset: float) -> Image:
-    pose = POSE.copy()
+def _plate(made: Cut, pose: np.ndarray, grid: Any, offset: float) -> Image:
     pose[0] += offset * made.case.plates.spacing
     return warp_image(made.case.template, Affine(made.matrix_at(pose)), grid)
 
 
-def _record(made: Cut) -> dict[str, Any]:
+def _record(made: Cut, pose: tuple[float, ...]) -> dict[str, Any]:
     """As a run on JSON's way keeps it."""
     plates = made.case.plates
     chosen = {
         "axis": plates.axis,
         "spacing": plates.spacing,
-        "plate": plates.number(POSE[0]) + 1,
-        "pose": POSE.tolist(),
+        "plate": plates.number(pose[0]) + 1,
+        "pose": list(pose),
         "section_to_plane": made.section_to_plane.tolist(),
     }
     inputs = {"moving": {"name": "Atlas", **asdict(made.case.template.grid)}}
     return {"method": "atlas-slice", "chosen": chosen, "inputs": inputs, "seconds": 1.0, "device": "cpu"}
+
+
+def pose_at(depth: float) -> tuple[float, ...]:
+    """The sample's, at another depth, mm."""
+    return (depth, *samples.SECTION_POSE[1:])
+
+
+def series() -> Series:
+    """What a method would return that found the sections of a brain exactly, and doubts one of them."""
+    parts = {name: replace(registration(pose=pose_at(depth))) for name, depth in DEPTHS.items()}
+    columns = ["section", "number", "plate", "depth mm", "pitch °", "yaw °", "probability"]
+    table, curve = Table("Series", columns, []), Curve(x_title="section", y_title="depth mm")
+    for number, (name, depth) in zip((2, 4, 10), DEPTHS.items(), strict=True):
+        sure = 0.3 if name == "brain_s4" else 0.95
+        parts[name].metrics = {**parts[name].metrics, "confidence": sure}
+        table.rows.append([name, number, parts[name].metrics["plate"], depth, 5.7, -4.0, sure])
+        curve.add(number, together=depth, alone=depth + 0.2)
+    return Series(
+        parts=parts,
+        tables={"series": table},
+        curves={"depths": curve},
+        metrics={"pitch_deg": 5.7, "yaw_deg": -4.0},
+        notes=["The plates of these sections are doubtful, check them: brain_s4."],
+        record={"method": "atlas-series", "seconds": 3.0, "device": "cpu"},
+    )
+
+
+def series_nodes() -> dict[str, Any]:
+    """The sections of that brain by name."""
+    return {name: scene.volume_from_image(cut(pose_at(depth)).section, name) for name, depth in DEPTHS.items()}
 
 
 def training() -> Training:

@@ -14,7 +14,7 @@ import slicer.util
 import tifffile
 import vtk
 from pictures import colourful, difference, keep
-from RegistrationSuiteLib import display, plates, records, results, samples, scene, sections, views
+from RegistrationSuiteLib import display, parts, plates, records, results, samples, scene, sections, views
 from RegistrationSuiteLib.logic import MethodLogic, Request
 from RegistrationSuiteLib.scene.cuts import slice_colours, slice_model
 from RegistrationSuiteLib.scene.nodes import all_nodes
@@ -261,6 +261,40 @@ def test_a_series_comes_in_order_and_each_part_to_its_section(nodes: dict[str, A
     np.testing.assert_allclose(point, taken(scene_sections.cut().matrix, on_section(1))[0], atol=2e-3)
 
 
+def test_nodes_of_a_series_know_their_sections(nodes: dict[str, Any]) -> None:
+    """By references, whatever the sections are called later; what is of all is there beside what is of one."""
+    brain, series = scene_sections.series_nodes(), scene_sections.series()
+    made = results.add_series(series, list(brain.values()), nodes["moving"], nodes["moving_labels"])
+    assert records.notes_of({"metrics": made["metrics"]}) == series.notes
+    shown = [name for name in brain if made[f"{name} warped_labels"].GetDisplayNode().GetVisibility()]
+    assert shown == ["brain_s2"], "sections lie on one another"
+    brain["brain_s4"].SetName("renamed")
+    assert parts.sections_of(made) == dict(enumerate(brain.values()))
+    seen = parts.seen_from(made, brain["brain_s4"])
+    assert seen["transform"] is made["brain_s4 transform"]
+    assert seen["metrics"] is made["brain_s4 metrics"]
+    assert seen["series"] is made["series"]
+    assert place(seen).pose[0] == pytest.approx(scene_sections.DEPTHS["brain_s4"])
+    slicer.mrmlScene.RemoveNode(brain["brain_s2"])
+    assert parts.sections_of(made) == {1: brain["brain_s4"], 2: brain["brain_s10"]}
+    assert set(parts.seen_from(made, None)) == {"series", "depths", "depths_chart", "metrics"}
+
+
+def test_nodes_of_one_section_are_all_seen(nodes: dict[str, Any]) -> None:
+    made = added(nodes)
+    assert parts.seen_from(made, nodes["fixed"]) == made
+    assert parts.sections_of(made) == {}
+
+
+def test_a_series_that_fails_leaves_the_scene(nodes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    brain = scene_sections.series_nodes()
+    before = ids()
+    monkeypatch.setattr(parts, "mark", lambda _nodes, number, _section: 1 / (1 - number))
+    with pytest.raises(ZeroDivisionError):
+        results.add_series(scene_sections.series(), list(brain.values()), nodes["moving"], nodes["moving_labels"])
+    assert ids() == before
+
+
 def test_sections_of_one_name_are_refused(nodes: dict[str, Any]) -> None:
     again = scene.volume_from_image(scene_sections.cut().section, "brain")
     again.SetName(nodes["fixed"].GetName())
@@ -375,6 +409,31 @@ def test_where_it_was_found(nodes: dict[str, Any]) -> None:
     np.testing.assert_allclose(found.turned(found.plate, *found.angles), scene_sections.POSE, atol=1e-9)
     np.testing.assert_allclose(found.matrix(), scene_sections.cut().matrix, atol=1e-9)
     assert plates.place_of({}) is None
+
+
+@pytest.mark.parametrize("stretched", [1.0, 0.8])
+def test_the_atlas_is_moved_in_the_plane(nodes: dict[str, Any], stretched: float) -> None:
+    """All at once, of a pose that is already turned, scaled and shifted: what lay at a place lies where it was put."""
+    found, turn = place(added(nodes)), np.radians(30)
+    pose = [*found.pose[:4], 0.1, -0.2, 0.0, 0.4, 0.3]
+    before = found.matrix(pose)
+    after = found.matrix(found.moved(pose, plates.Moved(30.0, 1.25, stretched, 0.5, -0.25)))
+    right, down = np.array([[1, 0], [0, 1]])  # of a place, mm of the section, from its middle
+    for place_was in (0 * right, 2 * right, 1.5 * down + right):
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ (
+            np.exp(pose[4:6]) * place_was
+        )
+        shifted = turned + np.array([0.5, -0.25])  # mm of the atlas
+        place_now = shifted / np.exp(pose[4:6]) * 1.25 * (stretched, 1.0)
+        seen = [_in_world(found, where) for where in (place_was, place_now)]
+        np.testing.assert_allclose(after @ seen[1], before @ seen[0], atol=1e-9)
+    assert found.moved(found.pose, plates.Moved()) == pytest.approx(found.pose, abs=1e-15)
+    assert found.reach == pytest.approx(6.8, abs=0.05), "half of 68 plates of 0.2 mm"
+
+
+def _in_world(found: plates.Place, where: np.ndarray) -> np.ndarray:
+    """(4,) RAS mm of a place to the right of and below the section's middle."""
+    return np.linalg.inv(found.section_to_plane) @ [*where, 0, 1]
 
 
 @pytest.mark.parametrize("moved", [False, True])

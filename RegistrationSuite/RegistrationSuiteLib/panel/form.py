@@ -280,8 +280,17 @@ def citation_link(method: Method) -> str:
 
 
 def _declared_inputs(methods: Iterable[Method]) -> list[Input]:
-    """Every input once, in the order in which the methods declare them."""
-    return list({item.role: item for method in methods for item in method.inputs}.values())
+    """Every input once, in the order in which the methods declare them: each behind the one before it in its method."""
+    found: dict[str, Input] = {}
+    order: list[str] = []
+    for method in methods:
+        place = 0
+        for item in method.inputs:
+            if item.role not in found:
+                order.insert(place, item.role)
+            found[item.role] = item
+            place = order.index(item.role) + 1
+    return [found[role] for role in order]
 
 
 def _declared_outputs(methods: Iterable[Method]) -> list[Output]:

@@ -140,7 +140,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
 
     def onNodeRemoved(self, _caller: Any, _event: Any) -> None:
         if not self._scene_changes:
-            self.results.refresh()
+            self.results.node_removed()
 
     # --- the run ---
 

@@ -18,6 +18,7 @@ from RegistrationSuiteLib.state import PanelState
 NODE_TYPES = {
     "image": ["vtkMRMLScalarVolumeNode"],
     "section": ["vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode"],
+    "sections": ["vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode"],
     "mask": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "labels": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "points": ["vtkMRMLMarkupsFiducialNode", "vtkMRMLModelNode"],
@@ -151,8 +152,8 @@ class InputField(slicer.util.VTKObservationMixin):
         return [(each, segmentation.GetSegment(each).GetName()) for each in ids]
 
 
-class SurfacesField(slicer.util.VTKObservationMixin):
-    """The choice of an input of several nodes, each an organ."""
+class NodesField(slicer.util.VTKObservationMixin):
+    """The choice of an input of several nodes, each an organ or a section."""
 
     segment = ""
 
@@ -162,7 +163,7 @@ class SurfacesField(slicer.util.VTKObservationMixin):
         self._names: list[str] = []
         self._changed = changed
         self._setting = False
-        self.widget = self.selector = node_selector(NODE_TYPES["surfaces"], "None", declared.help, several=True)
+        self.widget = self.selector = node_selector(NODE_TYPES[declared.kind], "None", declared.help, several=True)
         self.selector.name = f"{declared.role}Selector"
         self.selector.setMRMLScene(slicer.mrmlScene)
         self.selector.connect("checkedNodesChanged()", self.onNodes)
@@ -209,12 +210,12 @@ class SurfacesField(slicer.util.VTKObservationMixin):
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onModified)
 
 
-AnyInput = InputField | SurfacesField | PathField
+AnyInput = InputField | NodesField | PathField
 
 
 def input_field(declared: Input, changed: Changed) -> AnyInput:
     """The field that suits an input's kind."""
-    kinds: dict[str, type[AnyInput]] = {"surfaces": SurfacesField, "checkpoint": PathField}
+    kinds: dict[str, type[AnyInput]] = {"surfaces": NodesField, "sections": NodesField, "checkpoint": PathField}
     return kinds.get(declared.kind, InputField)(declared, changed)
 
 

@@ -67,6 +67,7 @@ class ResultsView:
         self._leave_out(methods)
         self._state = state
         self._setting = False
+        self._undoing = False
         self._evolving = False
         self._timer = qt.QTimer()
         self._timer.interval = FRAME_MS
@@ -123,12 +124,21 @@ class ResultsView:
         for name in ORGAN_MODELS:
             if name in self.nodes:
                 display.hide_organs(self.nodes[name])
-        self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
+        self._keep(runner)
         self.refresh()
         if "warped" in self.nodes:
             self.onOverlay()
         self._ui.showLabelsButton.checked = "warped_labels" in self.nodes and "organs_after" not in self.nodes
         self._ui.showAfterButton.checked = self._ui.showAfterButton.enabled
+
+    def _keep(self, runner: JobRunner) -> None:
+        """A run's result takes the place of the one before."""
+        self._state.set_results(runner.nodes, runner.made, runner.fixed, runner.moving)
+
+    def node_removed(self) -> None:
+        """One of the scene's nodes is gone; while the results are undone their end is waited for."""
+        if not self._undoing:
+            self.refresh()
 
     def refresh(self) -> None:
         """Tells what to know, and offers what there is to show; nothing is shown or hidden in the views."""
@@ -149,12 +159,16 @@ class ResultsView:
         self._setting = False
 
     def _tell(self, nodes: dict[str, Any]) -> None:
-        notes, shape = records.notes_of(nodes), wording.shape_line(records.metrics_of(nodes))
+        notes, shape = self._notes(nodes), wording.shape_line(records.metrics_of(nodes))
         self._ui.notesLabel.text = "\n".join(notes if len(notes) < 2 else (f"• {note}" for note in notes))
         self._ui.notesLabel.visible = bool(notes)
         self._ui.shapeLabel.text = shape
         self._ui.shapeLabel.toolTip = tooltip(wording.SHAPE_HELP)
         self._ui.shapeLabel.visible = bool(shape)
+
+    def _notes(self, nodes: dict[str, Any]) -> list[str]:
+        """What to know of the result."""
+        return records.notes_of(nodes)
 
     def close(self) -> None:
         """Stops what plays."""
@@ -282,8 +296,12 @@ class ResultsView:
         display.show_table(self._table())
 
     def onUndo(self) -> None:
-        with slicer.util.RenderBlocker():
-            self._state.undo()
+        self._undoing = True
+        try:
+            with slicer.util.RenderBlocker():
+                self._state.undo()
+        finally:
+            self._undoing = False
         self.refresh()
 
     def _show_evolution(self) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import qt
+from regsuite import catalog
 
 from RegistrationSuiteLib import dependencies, sections
 from RegistrationSuiteLib.panel.fields import tooltip
@@ -13,9 +14,14 @@ from RegistrationSuiteLib.panel.method_panel import MethodPanel
 from RegistrationSuiteLib.panel.section_results import SectionResults
 
 if TYPE_CHECKING:
+    from regsuite.catalog import Method
     from regsuite.jobs import Message
 
 PICTURES = "Sections (*.png *.jpg *.jpeg *.tif *.tiff *.btf *.tf2 *.tf8 *.svs *.ndpi *.scn *.bif);;All files (*)"
+SERIES = "sections"
+"""The input of several sections."""
+ALONE = "atlas-slice"
+"""The method that finds one section of a series again."""
 LEARNED, USED = "checkpoint", "encoder"
 """The output that a training writes, and the input that takes it."""
 STARTS = ("plate", "pose", "anchoring")
@@ -32,7 +38,8 @@ class SectionPanel(MethodPanel):
         """Puts what is more than in other panels into the form, above the inputs and below the results."""
         results = SectionResults(self.ui, self.state, self.form.methods, self.run_with)
         layout = self.widget.layout()
-        layout.insertWidget(layout.indexOf(self.ui.resultsSection), results.widget)
+        for widget in (results.series.widget, results.widget):
+            layout.insertWidget(layout.indexOf(self.ui.resultsSection), widget)
         self.ui.inputsSection.layout().insertWidget(0, self._loaders())
         return results
 
@@ -41,16 +48,17 @@ class SectionPanel(MethodPanel):
         line = qt.QHBoxLayout(row)
         line.setContentsMargins(9, 6, 9, 0)
         self.loadSectionButton = _button("Load section…", "Load a section from a picture's file.", self.onLoadSection)
-        self.loadFolderButton = _button("Load folder…", "Load every section of a folder.", self.onLoadFolder)
+        self.loadFolderButton = _button(
+            "Load folder…", "Load every section of a folder, and tick them for a series.", self.onLoadFolder
+        )
         line.addWidget(self.loadSectionButton)
         line.addWidget(self.loadFolderButton)
         return row
 
     def refresh_apply(self) -> None:
         super().refresh_apply()
-        self.results.offer(self.form.method)
+        self.results.offer(self._method_again())
         learns = self.form.method.gives == "checkpoint"
-        self.results.widget.visible = not learns
         if learns and not self.form.outputs[LEARNED].node:
             self.ui.outputsSection.collapsed = False  # the file that is to be written is named there
         for button in (self.loadSectionButton, self.loadFolderButton):
@@ -89,10 +97,17 @@ class SectionPanel(MethodPanel):
             self.ui.statusLabel.repaint()
             loaded = load()
             self.form.inputs["fixed"].set(loaded.nodes[0], "")
+            self._tick(loaded.nodes)
             self.onChanged()
             for name, reason in loaded.left_out.items():
                 self.live.log(f"'{name}' was left out: {reason}")
             self.live.status(f"{sections.described(loaded.nodes)} {_left_out(len(loaded.left_out))}".strip())
+
+    def _tick(self, nodes: Sequence[Any]) -> None:
+        """Adds sections to those of the series; of a file with a volume for each channel the first one."""
+        field: Any = self.form.inputs[SERIES]
+        files = {node.GetAttribute(sections.PATH): node for node in reversed(nodes)}
+        field.set([*(field.node or ()), *(node for node in nodes if node in files.values())], "")
 
     # --- the run ---
 
@@ -100,8 +115,16 @@ class SectionPanel(MethodPanel):
         self.results.leave()  # a held atlas is not where it belongs
         super().start()
 
+    def _method_again(self) -> Method:
+        """By which the section that is shown can be found again; of a series it is found alone."""
+        method = self.form.method
+        return catalog.method(ALONE) if method.gives == "series" else method
+
     def run_with(self, texts: Mapping[str, str]) -> None:
-        """Runs again with other values of those parameters that the chosen method has."""
+        """Finds the section that is shown again, with other values of those parameters that the method has."""
+        self.form.set_method(self._method_again().name)
+        self.form.inputs["fixed"].set(self.results.fixed, "")
+        self.form.inputs["fixed"].keep(self.state)
         self._set(texts)
         if not self.runner.running:
             self.start()

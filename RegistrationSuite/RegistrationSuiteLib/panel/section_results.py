@@ -11,13 +11,16 @@ import slicer
 import slicer.util
 from regsuite.catalog import Method
 
-from RegistrationSuiteLib import dependencies, display, plates
+from RegistrationSuiteLib import dependencies, display, parts, plates, records
 from RegistrationSuiteLib.panel.fields import value_text
 from RegistrationSuiteLib.panel.live import draw_section
 from RegistrationSuiteLib.panel.results import ResultsView
+from RegistrationSuiteLib.panel.series import SERIES, SeriesTable
+from RegistrationSuiteLib.panel.sliders import PoseSliders
 from RegistrationSuiteLib.runner import JobRunner
 from RegistrationSuiteLib.scene.cuts import slice_model
-from RegistrationSuiteLib.state import PanelState
+from RegistrationSuiteLib.scene.nodes import remove_nodes
+from RegistrationSuiteLib.state import FIXED, PanelState
 
 UI_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "Resources", "UI", "Plates.ui")
 NOT_HERE = ("showGridButton", "showJacobianButton", "showMovingButton")
@@ -30,15 +33,20 @@ THUMBNAIL = (112, 96)
 
 
 class SectionResults(ResultsView):
-    """Shows also the plates. ``again`` starts another run with other values of parameters."""
+    """Shows also the plates, and of a series its sections, one at a time.
+
+    ``again`` starts another run of the section that is shown, with other values of parameters.
+    """
 
     def __init__(
         self, ui: Any, state: PanelState, methods: Iterable[Method], again: Callable[[Mapping[str, str]], None]
     ) -> None:
         self.widget = slicer.util.loadUI(UI_FILE)
         self.plates_ui = slicer.util.childWidgetVariables(self.widget)
+        self.series = SeriesTable(self.show_section)
         self._again = again
         self._takes: frozenset[str] = frozenset()
+        self._learns = False
         self._found: plates.Place | None = None
         self._strip: list[str] = []
         super().__init__(ui, state, methods)
@@ -55,25 +63,76 @@ class SectionResults(ResultsView):
         ui.showSpaceButton.connect("toggled(bool)", self.onSpace)
         ui.adjustButton.connect("toggled(bool)", self.onAdjust)
         ui.acceptButton.connect("clicked()", self.onAccept)
-        for slider in (ui.plateSlider, ui.pitchSlider, ui.yawSlider):
-            slider.connect("valueChanged(double)", self.onPose)
+        ui.resetButton.connect("clicked()", self.onReset)
+        self._sliders = PoseSliders(ui, self.onPose)
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """The last run's nodes by output name; of a series those of the section that is shown, and those of all."""
+        return parts.seen_from(self._state.results(), self.fixed)
 
     def take(self, runner: JobRunner) -> None:
         self.leave()
+        self._hide_labels()
         self._show_space(False)
         for role in (SLICE, SURFACE):
             self._state.set_reference(role, None)
         super().take(runner)
+        if self.series.first is not None:
+            self.show_section(self.series.first if SERIES in runner.nodes else self.fixed)
+            self.plates_ui.showSpaceButton.checked = self.plates_ui.showSpaceButton.enabled
+
+    def _keep(self, runner: JobRunner) -> None:
+        """A section of the series that is shown, found again alone, stays one of it."""
+        results = self._state.results()
+        places = parts.sections_of(results).items()
+        place = next((place for place, section in places if section is runner.fixed), None)
+        if place is None or SERIES in runner.nodes or runner.moving is not self.moving:
+            super()._keep(runner)
+            return
+        run = parts.last_run(results, runner.fixed) + 1
+        parts.mark(runner.nodes, place, runner.fixed, run)
+        nodes = {f"{place} {run} {output}": node for output, node in runner.nodes.items()}
+        self._state.add_results(nodes, runner.made, runner.fixed)
+
+    def show_section(self, section: Any) -> None:
+        """Another section of the series in the views, with its regions, and in 3D where that is shown."""
+        self.leave()
+        self._hide_labels()
+        remove_nodes([node for node in [self._state.reference(SLICE)] if node is not None])
+        self._state.set_reference(SLICE, None)
+        self._state.set_reference(FIXED, section)
+        self.refresh()
+        self.onOverlay()
+        self._ui.showLabelsButton.checked = "warped_labels" in self.nodes
+        if self.plates_ui.showSpaceButton.checked:
+            self._make_slice()
+
+    def _hide_labels(self) -> None:
+        """The regions on the section that was shown make room."""
+        if "warped_labels" in self.nodes:
+            display.show_labels(self.nodes["warped_labels"], False)
+
+    def _notes(self, nodes: dict[str, Any]) -> list[str]:
+        """Of a series what to know of all, and then of the section that is shown."""
+        results = self._state.results()
+        own = records.notes_of(nodes)
+        if not parts.sections_of(results):
+            return own
+        common = records.notes_of(parts.seen_from(results, None))
+        return [*common, *(f"{self.fixed.GetName()}: {note}" for note in own if self.fixed is not None)]
 
     def offer(self, method: Method) -> None:
         """Another run is one of this method: what it takes can be used."""
         self._takes = frozenset(each.name for each in method.parameters)
+        self._learns = method.gives == "checkpoint"
         self._enable()
 
     def refresh(self) -> None:
         if self.fixed is None or self.moving is None:
             self.leave()
         super().refresh()
+        self.series.fill(self._state.results(), self.fixed)
         self._fill_strip()
         self._found = self._place()
         self._setting = True
@@ -88,9 +147,12 @@ class SectionResults(ResultsView):
 
     def _enable(self) -> None:
         ui, nodes, there = self.plates_ui, self.nodes, self._found is not None
+        self.widget.visible = not self._learns
+        self.series.widget.visible = self.series.first is not None and not self._learns
         ui.platesFrame.enabled = bool(nodes) and self.fixed is not None
-        for widget in (ui.plateSlider, ui.pitchSlider, ui.yawSlider, ui.adjustButton):
-            widget.enabled = there
+        self._sliders.enable(there)
+        ui.adjustButton.enabled = there
+        ui.resetButton.enabled = self._adjusting
         ui.showSpaceButton.enabled = there and "inverse" in nodes
         ui.showRankingButton.enabled = "ranking" in nodes
         ui.usePlateButton.enabled = ui.candidatesList.currentRow > 0 and "plate" in self._takes
@@ -162,13 +224,9 @@ class SectionResults(ResultsView):
         return self._state.reference(HOLDER) is not None
 
     def _pose(self) -> tuple[float, ...]:
-        """What the sliders say; what none of them was moved from stays as it was found, to all its digits."""
+        """What the sliders say."""
         assert self._found is not None
-        ui, found = self.plates_ui, (self._found.plate, *self._found.angles)
-        sliders = (ui.plateSlider, ui.pitchSlider, ui.yawSlider)
-        moved = [abs(each.value - exact) > 0.5 * 10**-each.decimals for each, exact in zip(sliders, found, strict=True)]
-        values = [each.value if new else exact for each, exact, new in zip(sliders, found, moved, strict=True)]
-        return self._found.turned(*values)
+        return self._sliders.pose(self._found)
 
     def _show_pose(self) -> None:
         """Puts the sliders where the section was found."""
@@ -177,8 +235,7 @@ class SectionResults(ResultsView):
             ui.placeLabel.text = "Press Apply to find the section in the atlas."
             return
         pitch, yaw = found.angles
-        ui.plateSlider.maximum = found.count
-        ui.plateSlider.value, ui.pitchSlider.value, ui.yawSlider.value = found.plate, pitch, yaw
+        self._sliders.show(found)
         ui.placeLabel.text = f"Plate {found.plate:.1f} of {found.count}, pitch {pitch:.1f}°, yaw {yaw:.1f}°."
 
     def onAdjust(self, wanted: bool) -> None:
@@ -190,9 +247,9 @@ class SectionResults(ResultsView):
             self.leave()
             self.onOverlay()
 
-    def onPose(self, _value: float) -> None:
+    def onPose(self) -> None:
         """A slider was moved."""
-        if self._setting or self._found is None:
+        if self._found is None:
             return
         if not self._adjusting:
             self._hold()
@@ -242,6 +299,12 @@ class SectionResults(ResultsView):
         self._setting = was
         self._enable()
 
+    def onReset(self) -> None:
+        """Back to where the section was found, with the atlas still held over it."""
+        assert self._found is not None
+        self._sliders.show(self._found)
+        self.onPose()
+
     def onAccept(self) -> None:
         pose = self._pose()
         self._again({"pose": value_text(pose), "plate": "0"})
@@ -252,16 +315,17 @@ class SectionResults(ResultsView):
         if self._setting:
             return
         if visible and self._state.reference(SURFACE) is None:
-            self._make_space()
+            with self._state.showing():
+                self._state.set_reference(SURFACE, plates.atlas_surface(self.moving))
+        if visible and self._state.reference(SLICE) is None:
+            self._make_slice()
         self._show_space(visible)
 
-    def _make_space(self) -> None:
-        """The section as a model in its colours, laid where it was found, and the atlas's surface around it."""
+    def _make_slice(self) -> None:
+        """The section as a model in its colours, laid where it was found."""
         with self._state.showing():
             section = slice_model(self.fixed, f"{self.fixed.GetName()} in the atlas")
-            surface = plates.atlas_surface(self.moving)
         self._state.set_reference(SLICE, section)
-        self._state.set_reference(SURFACE, surface)
         if self._adjusting:
             self._follow_in_space(self._pose())
         else:
@@ -306,6 +370,8 @@ class SectionResults(ResultsView):
     def onUndo(self) -> None:
         self.leave()
         super().onUndo()
+        if self.series.first is not None and self.fixed is not None:
+            self.show_section(self.fixed)  # as it was found with the others
 
     def close(self) -> None:
         self.leave()
