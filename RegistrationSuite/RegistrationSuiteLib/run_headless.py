@@ -74,7 +74,7 @@ def register(asked: Run) -> None:
 
 
 def load(kind: str, role: str, path: str | list[str]) -> Any:
-    """The node of one input file, of surfaces and sections a list of nodes, of a checkpoint its path.
+    """The node of one input file, of surfaces and sections a list of nodes, of a checkpoint or weights the path.
 
     A folder is a DICOM series, or one of sections. InputError where a file cannot be read.
     """
@@ -87,7 +87,7 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
         return [_load_surface(role, each) for each in path]
     if not Path(path).exists():
         raise InputError(f"The {role.replace('_', ' ')} file '{path}' is not there: check its path.")
-    if kind == "checkpoint":
+    if kind in ("checkpoint", "weights"):
         return path
     if kind == "section":
         return _load_section(path)

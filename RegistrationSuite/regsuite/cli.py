@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regsuite.registration import Result
 
 _PROGRAM = "python -m regsuite"
-_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT"}
+_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT", "weights": "WEIGHTS"}
 _FORMATS = {"section": " PNG, JPEG, TIFF, OME-TIFF, a whole slide, or a volume of one slice."}
 """By the kind of an input: what stands for its file, and what a file of it may be where that is not plain."""
 

@@ -214,8 +214,9 @@ AnyInput = InputField | SurfacesField | PathField
 
 def input_field(declared: Input, changed: Changed) -> AnyInput:
     """The field that suits an input's kind."""
-    kinds: dict[str, type[AnyInput]] = {"surfaces": SurfacesField, "checkpoint": PathField}
-    return kinds.get(declared.kind, InputField)(declared, changed)
+    if declared.is_file:
+        return PathField(declared, changed)
+    return (SurfacesField if declared.kind == "surfaces" else InputField)(declared, changed)
 
 
 OUTPUT_TYPES = {

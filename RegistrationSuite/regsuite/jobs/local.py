@@ -142,6 +142,12 @@ def _of_checkpoints() -> Callable[[str], Any]:
     return read_checkpoint
 
 
+def _of_weights() -> Callable[[str], Any]:
+    from regsuite.learning.weights import read_weights
+
+    return read_weights
+
+
 _READERS: dict[str, Callable[[], Callable[[str], Any]]] = {
     "image": _of_io("read_image"),
     "section": _of_io("read_section"),
@@ -149,6 +155,7 @@ _READERS: dict[str, Callable[[], Callable[[str], Any]]] = {
     "labels": _of_io("read_labels"),
     "mask": _of_io("read_labels"),
     "checkpoint": _of_checkpoints,
+    "weights": _of_weights,
 }
 
 

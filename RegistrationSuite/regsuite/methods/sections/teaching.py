@@ -17,6 +17,7 @@ from regsuite.catalog.sections import EncoderParameters
 from regsuite.errors import InputError
 from regsuite.io.sections import section_grid
 from regsuite.learning.anatomy import Anatomy
+from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses
 from regsuite.learning.synthesis import random_poses, random_sections
 from regsuite.learning.training import Settings, train
@@ -24,7 +25,7 @@ from regsuite.methods.sections.identify import identify
 from regsuite.methods.sections.pose import posed
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, fitted
-from regsuite.networks.siamese import SliceEncoder
+from regsuite.networks.siamese import OF_TORCHVISION, Backbone, SliceEncoder
 from regsuite.progress import Context, Progress
 from regsuite.registration import Curve, Table, Training
 from regsuite.spatial import Image, LabelImage
@@ -39,17 +40,20 @@ _FEWEST = 8
 """Plates below which there is nothing to tell apart."""
 _REACH = 0.8
 """Of a picture's pixel: how far plates are taken for neighbours, or the plates' spacing where that is larger."""
+_OTHERS = " or ".join([", ".join(OF_TORCHVISION[:-1]), OF_TORCHVISION[-1]])
 
 
 def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: Context) -> Training:
     """Of atlas-encoder."""
     template, labels = inputs["moving"], inputs.get("moving_labels")
     assert isinstance(template, Image)
+    weights = inputs.get("weights")
     assert labels is None or isinstance(labels, LabelImage)
+    assert weights is None or isinstance(weights, Checkpoint)
     _check_fit(template, labels)
     plates = _plates(template, parameters)
     anatomy = Anatomy.of(template, labels, plates, context.device)
-    encoder = SliceEncoder(parameters.backbone)  # type: ignore[arg-type]
+    encoder = _started(parameters.backbone, weights, context)  # type: ignore[arg-type]
     settings = Settings(
         loss=parameters.loss,  # type: ignore[arg-type]
         iterations=parameters.iterations,
@@ -66,6 +70,8 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     context.progress.step(0.96, "trying the encoder")
     trial = _Trial(known, parameters.margin, context.progress)
     card = _card(template, labels, plates, parameters, made, trial, anatomy)
+    if weights is not None:
+        card["training"]["weights"] = weights.card.get("file", "")
     known = replace(known, sureness=trial.sureness, card=card)
     result = Training(checkpoint=known.checkpoint(), metrics=trial.metrics())
     result.curves["training"] = curve
@@ -91,6 +97,27 @@ def _check_fit(template: Image, labels: LabelImage | None) -> None:
             "The annotation does not fit the template, which is brighter outside of it than inside: check that both "
             "are of one atlas and orientation."
         )
+
+
+def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -> SliceEncoder:
+    """An encoder of random weights, or one that starts from those that were given. InputError where they do not fit."""
+    encoder = SliceEncoder(backbone)
+    if weights is None:
+        return encoder
+    if backbone not in OF_TORCHVISION:
+        raise InputError(
+            f"The network '{backbone}' has no starting weights: choose {_OTHERS} as network, whichever the weights are "
+            "of, or leave them out."
+        )
+    try:
+        taken = encoder.take_imagenet(weights.weights)
+    except ValueError:
+        raise InputError(
+            f"The starting weights are not those of '{backbone}', as torchvision has it: give those, or choose the one "
+            f"of {_OTHERS} that they are of as network."
+        ) from None
+    context.progress.log(f"{backbone} starts from the {taken} tensors of '{weights.card.get('file', 'weights')}'")
+    return encoder
 
 
 def _plates(template: Image, parameters: EncoderParameters) -> Plates:
