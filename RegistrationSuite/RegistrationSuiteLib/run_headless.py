@@ -67,7 +67,8 @@ def register(asked: Run) -> None:
             result = jobs.execute(job, progress)
         if isinstance(result, Registration):
             files = save_nodes(request.add(result), folder)
-            results.write_documents(result, folder, job.inputs, files)
+            with contextlib.closing(ConsoleProgress()) as progress:
+                results.write_documents(result, folder, job.inputs, files, progress=progress)
         else:  # a scene has nothing to add to what was learned, or to the files of many sections
             results.write(result, folder, job.inputs)
     say_done(result, asked.out)
@@ -119,8 +120,7 @@ def _load_sections(paths: Sequence[str]) -> list[Any]:
     """A node each, of files and of folders of them."""
     from regsuite import io
 
-    files = [file for path in paths for file in (io.find_sections(path).files if Path(path).is_dir() else [path])]
-    return [_load_section(str(file)) for file in files]
+    return [_load_section(str(file)) for file in io.sections_in(paths)]
 
 
 def _load_section(path: str) -> Any:

@@ -222,7 +222,8 @@ def _register(chosen: argparse.Namespace) -> None:
     with results.result_folder(asked.out, asked.overwrite) as folder:
         with contextlib.closing(ConsoleProgress()) as progress:
             result = jobs.execute(job, progress)
-        results.write(result, folder, jobs.read_inputs(job))
+        with contextlib.closing(ConsoleProgress()) as progress:
+            results.write(result, folder, jobs.read_inputs(job), progress)
     say_done(result, asked.out)
 
 

@@ -231,7 +231,7 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if hasattr(value, "card"):
         return {"card": value.card, **({"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {})}
     if hasattr(value, "numbers"):
-        return {"sections": {part.name: asdict(part.grid) for part in value.parts}}
+        return {"sections": {part.name: {**_file(part.name, given), **asdict(part.grid)} for part in value.parts}}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
@@ -239,6 +239,16 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if grid is None:
         return {**source, "points": len(value.array())}
     return {**source, "name": getattr(value, "name", ""), **asdict(grid)}
+
+
+def _file(name: str, given: Any) -> dict[str, str]:
+    """The path of the section of that name, where files or folders were given."""
+    from regsuite import io
+
+    paths = [given] if isinstance(given, (str, os.PathLike)) else given
+    if not isinstance(paths, (list, tuple)):
+        return {}
+    return next(({"path": os.fspath(file)} for file in io.sections_in(paths) if io.section_name(file) == name), {})
 
 
 def _versions() -> dict[str, str]:
