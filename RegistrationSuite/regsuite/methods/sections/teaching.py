@@ -21,6 +21,7 @@ from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses
 from regsuite.learning.synthesis import random_poses, random_sections
 from regsuite.learning.training import Settings, train
+from regsuite.methods.sections.annotation import check_brightness, check_place
 from regsuite.methods.sections.identify import identify
 from regsuite.methods.sections.pose import posed
 from regsuite.methods.sections.prepared import prepared
@@ -50,10 +51,13 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     weights = inputs.get("weights")
     assert labels is None or isinstance(labels, LabelImage)
     assert weights is None or isinstance(weights, Checkpoint)
-    _check_fit(template, labels)
+    if labels is not None:
+        check_brightness(template, labels)
     plates = _plates(template, parameters)
-    anatomy = Anatomy.of(template, labels, plates, context.device)
     encoder = _started(parameters.backbone, weights, context)  # type: ignore[arg-type]
+    anatomy = Anatomy.of(template, labels, plates, context.device)
+    if labels is not None:
+        check_place(anatomy)
     settings = Settings(
         loss=parameters.loss,  # type: ignore[arg-type]
         iterations=parameters.iterations,
@@ -82,21 +86,6 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
             "iterations would help."
         )
     return result
-
-
-def _check_fit(template: Image, labels: LabelImage | None) -> None:
-    """InputError where the annotation lies somewhere else than what the template shows."""
-    if labels is None:
-        return
-    inside = labels.data != 0
-    if not bool(inside.any()):
-        raise InputError("The annotation is empty: give the one of this atlas, or leave it out.")
-    within, outside = float(template.data[inside].mean()), template.data[~inside]
-    if outside.numel() and within <= float(outside.mean()):
-        raise InputError(
-            "The annotation does not fit the template, which is brighter outside of it than inside: check that both "
-            "are of one atlas and orientation."
-        )
 
 
 def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -> SliceEncoder:
