@@ -55,6 +55,7 @@ def test_one_file_holds_all_that_are_anchored(monkeypatch: pytest.MonkeyPatch, t
     }
     job = Job("atlas-series", inputs, {"deformation": "none", "cut": "parallel", "pixel": 80 / 13}, device="cpu")
     found = jobs.run_series(job)
+    assert found.record["inputs"]["sections"]["sections"]["m_s5"]["path"] == str(tmp_path / "slides" / "m_s5.png")
     monkeypatch.setattr(results, "_write_page", lambda *_: {})
     out = tmp_path / "out"
     out.mkdir()

@@ -231,7 +231,8 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if hasattr(value, "card"):
         return {"card": value.card, **({"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {})}
     if hasattr(value, "numbers"):
-        return {"sections": {part.name: {**_file(part.name, given), **asdict(part.grid)} for part in value.parts}}
+        files = _files(given)
+        return {"sections": {part.name: {**files.get(part.name, {}), **asdict(part.grid)} for part in value.parts}}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
@@ -241,14 +242,17 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     return {**source, "name": getattr(value, "name", ""), **asdict(grid)}
 
 
-def _file(name: str, given: Any) -> dict[str, str]:
-    """The path of the section of that name, where files or folders were given."""
+def _files(given: Any) -> dict[str, dict[str, str]]:
+    """The paths of sections by their names, where files or folders were given and are there still."""
     from regsuite import io
 
     paths = [given] if isinstance(given, (str, os.PathLike)) else given
     if not isinstance(paths, (list, tuple)):
         return {}
-    return next(({"path": os.fspath(file)} for file in io.sections_in(paths) if io.section_name(file) == name), {})
+    try:
+        return {io.section_name(file): {"path": os.fspath(file)} for file in io.sections_in(paths)}
+    except InputError:
+        return {}
 
 
 def _versions() -> dict[str, str]:

@@ -36,7 +36,7 @@ def check_brightness(template: Image, labels: LabelImage) -> None:
 def check_place(anatomy: Anatomy) -> None:
     """InputError where the annotation fits what the template shows clearly better some way off."""
     template = anatomy.template[0, 0].cpu().numpy()
-    step = max(1, round(max(template.shape) / _LARGE))
+    step = -(-max(template.shape) // _LARGE)
     shown, marked = (
         each[::step, ::step, ::step]
         for each in (
@@ -44,7 +44,7 @@ def check_place(anatomy: Anatomy) -> None:
             anatomy.regions[0, 0].cpu().numpy() > 0,
         )
     )
-    if marked.sum() < max(1.0, _SMALL * shown.sum()):
+    if not shown.any() or marked.sum() < max(1.0, _SMALL * shown.sum()):
         return
     off, better = _fits_at(shown, marked)
     spacing = step * np.array(anatomy.grid.spacing)
