@@ -117,7 +117,8 @@ class AtlasSliceIdentificationLogic(ScriptedLoadableModuleLogic):
         """Train an encoder of an atlas, in place, and write it to ``path``; returns the curve and figures as nodes.
 
         template, annotation: the atlas's nodes, the annotation may be None; path: of a .safetensors file; options:
-        ``preset``, ``seed``, ``device`` and the parameters of atlas-encoder, such as ``minutes``.
+        ``weights``, the path of what the network starts from, ``preset``, ``seed``, ``device`` and the parameters of
+        atlas-encoder, such as ``minutes``.
         """
         outputs = {"checkpoint": path}
         return MethodLogic(["atlas-encoder"]).register(

@@ -26,7 +26,7 @@ SIDES: tuple[Side, Side] = ("fixed", "moving")
 class Request:
     """One registration, or training, as a user asks for it.
 
-    inputs: MRML nodes by role, of surfaces and sections one or a list, of a checkpoint the path of its file;
+    inputs: MRML nodes by role, of surfaces and sections one or a list, of a checkpoint or weights the path;
     segments: by role, the ID of the one segment that counts in a segmentation (all of them where none is named);
     parameters: values or texts by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file;
     the other nodes are made.
@@ -49,7 +49,7 @@ class Request:
                 raise InputError(f"{method.title} takes no input '{role}': its inputs are {', '.join(declared)}.")
         for role, item in declared.items():
             if item.required and self.inputs.get(role) is None:
-                what = "file" if item.kind == "checkpoint" else "node"
+                what = "file" if item.is_file else "node"
                 raise InputError(f"{method.title} needs the input '{item.title}': choose a {what} for it.")
             _check_kind(item, self.inputs.get(role), tuple(declared))
         for side in SIDES:
@@ -91,7 +91,7 @@ class Request:
         from RegistrationSuiteLib import scene
 
         node, fixed = self.inputs[item.role], self._flat_reference()
-        if item.kind == "checkpoint":
+        if item.is_file:
             return os.fspath(node)
         if item.kind == "section":
             return scene.section_from_node(node)
@@ -145,8 +145,8 @@ class Request:
 
 
 def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
-    """InputError where several nodes were given for what is one, surfaces for labels, or a checkpoint that is none."""
-    if item.kind == "checkpoint":
+    """InputError where several nodes were given for what is one, surfaces for labels, or no file for one."""
+    if item.is_file:
         _check_file(item, given)
         return
     if item.kind not in ("surfaces", "sections") and isinstance(given, (list, tuple)):
@@ -249,8 +249,8 @@ class MethodLogic:
         fixed, moving: scalar volume nodes, which some methods can do without; mask: a segmentation or label volume
         node, where the method takes one.
         options: the method's other inputs by role, such as ``moving_labels``, and its parameters by name.
-        Every node may be given by its name or ID; surfaces are one node or a list; a checkpoint is the path of a file,
-        among the outputs too.
+        Every node may be given by its name or ID; surfaces are one node or a list; a checkpoint, among the outputs
+        too, and weights are the path of a file.
         method: the first of this logic's without a name; preset: parameters start from its values.
         segments: by role, the ID of the segment that counts; outputs: by name, nodes to be filled.
         progress: is told of the run; without one, what the run logs is written to the console. What a user should know
@@ -283,7 +283,7 @@ class MethodLogic:
     def _found(self, given: Mapping[str, Any], use: str) -> dict[str, Any]:
         """The nodes that were given, and paths as they are."""
         methods = [catalog.method(name) for name in self.method_names]
-        files = {item.role for method in methods for item in method.inputs if item.kind == "checkpoint"}
+        files = {item.role for method in methods for item in method.inputs if item.is_file}
         files |= {item.name for method in methods for item in method.outputs if item.kind == "checkpoint"}
         nodes = {name: node for name, node in given.items() if node is not None}
         return {name: node if name in files else _found(node, f"{use} '{name}'") for name, node in nodes.items()}

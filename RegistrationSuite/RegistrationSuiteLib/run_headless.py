@@ -67,14 +67,15 @@ def register(asked: Run) -> None:
             result = jobs.execute(job, progress)
         if isinstance(result, Registration):
             files = save_nodes(request.add(result), folder)
-            results.write_documents(result, folder, job.inputs, files)
+            with contextlib.closing(ConsoleProgress()) as progress:
+                results.write_documents(result, folder, job.inputs, files, progress=progress)
         else:  # a scene has nothing to add to what was learned, or to the files of many sections
             results.write(result, folder, job.inputs)
     say_done(result, asked.out)
 
 
 def load(kind: str, role: str, path: str | list[str]) -> Any:
-    """The node of one input file, of surfaces and sections a list of nodes, of a checkpoint its path.
+    """The node of one input file, of surfaces and sections a list of nodes, of a checkpoint or weights the path.
 
     A folder is a DICOM series, or one of sections. InputError where a file cannot be read.
     """
@@ -87,7 +88,7 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
         return [_load_surface(role, each) for each in path]
     if not Path(path).exists():
         raise InputError(f"The {role.replace('_', ' ')} file '{path}' is not there: check its path.")
-    if kind == "checkpoint":
+    if kind in ("checkpoint", "weights"):
         return path
     if kind == "section":
         return _load_section(path)
@@ -119,8 +120,7 @@ def _load_sections(paths: Sequence[str]) -> list[Any]:
     """A node each, of files and of folders of them."""
     from regsuite import io
 
-    files = [file for path in paths for file in (io.find_sections(path).files if Path(path).is_dir() else [path])]
-    return [_load_section(str(file)) for file in files]
+    return [_load_section(str(file)) for file in io.sections_in(paths)]
 
 
 def _load_section(path: str) -> Any:

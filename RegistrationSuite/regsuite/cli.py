@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from regsuite.registration import Result
 
 _PROGRAM = "python -m regsuite"
-_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT"}
+_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT", "weights": "WEIGHTS"}
 _FORMATS = {"section": " PNG, JPEG, TIFF, OME-TIFF, a whole slide, or a volume of one slice."}
 """By the kind of an input: what stands for its file, and what a file of it may be where that is not plain."""
 
@@ -222,7 +222,8 @@ def _register(chosen: argparse.Namespace) -> None:
     with results.result_folder(asked.out, asked.overwrite) as folder:
         with contextlib.closing(ConsoleProgress()) as progress:
             result = jobs.execute(job, progress)
-        results.write(result, folder, jobs.read_inputs(job))
+        with contextlib.closing(ConsoleProgress()) as progress:
+            results.write(result, folder, jobs.read_inputs(job), progress)
     say_done(result, asked.out)
 
 

@@ -18,10 +18,11 @@ from regsuite import io
 from regsuite.errors import InputError, JobFailed
 from regsuite.learning.checkpoint import ENDING, write_checkpoint
 from regsuite.registration import Curve, Registration, Result, Series, Table, Training
-from regsuite.section_files import write_section_files
+from regsuite.section_files import write_section_files, write_series_file
 
 if TYPE_CHECKING:
     from regsuite.pictures import Picture
+    from regsuite.progress import Progress
 
 REPORT = "report.json"
 
@@ -45,15 +46,18 @@ def result_folder(folder: Path | str, overwrite: bool = False) -> Iterator[Path]
             raise JobFailed(f"The results cannot be moved to '{target}' ({error.strerror}): choose another.") from error
 
 
-def write(result: Result, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+def write(result: Result, folder: Path, inputs: Mapping[str, Any], progress: Progress | None = None) -> dict[str, str]:
     """Write everything a registration, see :func:`write_registration`, or a training gave; returns each file or folder
-    by the result's name, as in the report."""
+    by the result's name, as in the report.
+
+    progress: is told of what takes long; what it raises ends the writing.
+    """
     if isinstance(result, Training):
         return _write_training(result, folder)
     if isinstance(result, Series):
         return _write_series(result, folder, inputs)
     assert isinstance(result, Registration)
-    return write_registration(result, folder, inputs)
+    return write_registration(result, folder, inputs, progress)
 
 
 def _write_training(training: Training, folder: Path) -> dict[str, str]:
@@ -65,18 +69,26 @@ def _write_training(training: Training, folder: Path) -> dict[str, str]:
 
 
 def _write_series(series: Series, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
-    """A folder for each registration, named like what was registered, and tables, curves and report.json of all."""
+    """A folder for each registration, named like what was registered, and tables, curves, report.json and, of sections,
+    anchoring.json of all."""
     files = {}
-    sections = {part.name: part for part in inputs["sections"].parts} if "sections" in inputs else {}
-    for name, part in series.parts.items():
-        place = folder / _file_name(name)
+    for section in inputs["sections"].parts:
+        part = series.parts[section.name]
+        place = folder / _file_name(section.name)
         place.mkdir()
-        part.record = {**series.record, **part.record}
-        write_registration(part, place, {**inputs, "fixed": sections.get(name)})
-        files[name] = place.name
-    files |= _write_tables(series, folder)
+        part.record = {**series.record, **part.record, "inputs": _inputs_of(series, section.name)}
+        write_registration(part, place, {**inputs, "fixed": section})
+        files[section.name] = place.name
+    files |= {**_write_tables(series, folder), **write_series_file(series, folder, inputs)}
     write_report(series, folder, files)
     return files
+
+
+def _inputs_of(series: Series, name: str) -> dict[str, Any]:
+    """What the record says of the inputs, with one section in place of all."""
+    given = dict(series.record.get("inputs", {}))
+    sections = given.pop("sections", {}).get("sections", {})
+    return {"fixed": sections.get(name, {}), **given}
 
 
 def _file_name(name: str) -> str:
@@ -84,7 +96,9 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ") or "section"
 
 
-def write_registration(registration: Registration, folder: Path, inputs: Mapping[str, Any]) -> dict[str, str]:
+def write_registration(
+    registration: Registration, folder: Path, inputs: Mapping[str, Any], progress: Progress | None = None
+) -> dict[str, str]:
     """Write everything into an existing folder; returns each file or folder by the result's name, as in the report.
 
     transform.h5 and inverse.h5 (ITK), images as .nii.gz, labels with their names as .seg.nrrd, surfaces as .vtp,
@@ -111,7 +125,7 @@ def write_registration(registration: Registration, folder: Path, inputs: Mapping
         put(name, ".vtp", io.write_surface, surface)
     for name, frames in registration.sequences.items():
         put(name, "", _write_frames, frames)
-    return write_documents(registration, folder, inputs, files)
+    return write_documents(registration, folder, inputs, files, progress=progress)
 
 
 def write_documents(
@@ -120,12 +134,14 @@ def write_documents(
     inputs: Mapping[str, Any],
     files: Mapping[str, str],
     pictures: Sequence[Picture] = (),
+    progress: Progress | None = None,
 ) -> dict[str, str]:
     """What :func:`write` writes beside transforms and images; returns it added to ``files``, which are those.
 
     pictures: further ones for report.html.
     """
-    found = {**files, **_write_tables(registration, folder), **write_section_files(registration, folder, inputs)}
+    found = {**files, **_write_tables(registration, folder)}
+    found |= write_section_files(registration, folder, inputs, progress)
     found |= _write_page(registration, folder, inputs, pictures)
     write_report(registration, folder, found)
     return found

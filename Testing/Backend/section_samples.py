@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 MARGIN = 0.3
+LAYERS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
 class Seeing(TrainedEncoder):
@@ -63,3 +65,28 @@ def pose_of(**numbers: float) -> np.ndarray:
 
 def nothing_learned() -> Checkpoint:
     return Checkpoint({}, {"method": "atlas-encoder"})
+
+
+def imagenet(name: str) -> dict[str, Tensor]:
+    """Random weights with the names and shapes of torchvision's ResNets (He et al. 2016, table 1)."""
+    expansion = 4 if name == "resnet50" else 1
+    shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (64, 3, 7, 7), **norm("bn1", 64)}
+    came = 64
+    for stage, (count, width) in enumerate(zip(LAYERS[name], (64, 128, 256, 512), strict=True), start=1):
+        for block in range(count):
+            at, out = f"layer{stage}.{block}", width * expansion
+            widths = (came, width, width, out) if expansion == 4 else (came, width, width)
+            sides = (1, 3, 1) if expansion == 4 else (3, 3)
+            for number, ((before, after), side) in enumerate(zip(itertools.pairwise(widths), sides, strict=True), 1):
+                shapes |= {f"{at}.conv{number}.weight": (after, before, side, side), **norm(f"{at}.bn{number}", after)}
+            if block == 0 and came != out:
+                shapes |= {f"{at}.downsample.0.weight": (out, came, 1, 1), **norm(f"{at}.downsample.1", out)}
+            came = out
+    shapes |= {"fc.weight": (1000, came), "fc.bias": (1000,)}
+    generator = torch.Generator().manual_seed(0)
+    return {key: torch.rand(shape, generator=generator) for key, shape in shapes.items()}
+
+
+def norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return {f"{name}.{part}": (width,) for part in parts} | {f"{name}.num_batches_tracked": ()}

@@ -308,12 +308,15 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-def test_a_hundred_cancels_at_random_moments(client: WorkerClient, pair: dict[str, Any], temporary: Path) -> None:
-    """Most while Python, torch and the job start; every eighth while the method runs, saves or has just ended."""
+def test_cancels_at_random_moments(client: WorkerClient, pair: dict[str, Any], temporary: Path) -> None:
+    """Most while Python, torch and the job start; every fifth while the method runs, saves or has just ended.
+
+    The benchmarks do it a hundred times.
+    """
     rng = random.Random(0)
-    for count in range(100):
+    for count in range(15):
         client.submit(job(pair, seconds=0.3))
-        if count % 8:
+        if count % 5:
             time.sleep(10 ** rng.uniform(-3, 0))
         else:
             wait_for(client, "curve")

@@ -14,7 +14,8 @@ import pytest
 import SimpleITK as sitk
 import torch
 from matplotlib.image import imread
-from regsuite import cli, io, results
+from regsuite import cli, io, results, section_files
+from regsuite.errors import Cancelled
 from regsuite.io.anchoring import matrix_of
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.pictures import Picture, Subject, all_pictures, is_section
@@ -28,6 +29,7 @@ from regsuite.pictures.sections import (
     section_and_plate,
     slice_plane,
 )
+from regsuite.progress import Progress
 from regsuite.registration import Curve, Registration, Table
 from regsuite.report import write_report
 from regsuite.section_files import write_regions, write_section_files
@@ -265,6 +267,27 @@ def large(folder: Path) -> Path:
     return file
 
 
+class Told(Progress):
+    """Keeps the shares it is told, and cancels at the one after ``last``."""
+
+    def __init__(self, last: float = 1.0) -> None:
+        self.shares: list[float] = []
+        self.last = last
+
+    def step(self, fraction: float, message: str = "") -> None:
+        assert message == "writing the regions at full size, regions.ome.tif"
+        self.shares.append(fraction)
+        if fraction > self.last:
+            raise Cancelled
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands of 40 rows."""
+    monkeypatch.setattr(section_files, "BLOCK_VOXELS", 100_000)
+
+
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(("largest", "dtype"), [(41, np.uint16), (614454277, np.uint32)])
 def test_regions_of_a_large_picture_are_written_at_its_size(tmp_path: Path, largest: int, dtype: type) -> None:
     from tifffile import TiffFile
@@ -276,7 +299,11 @@ def test_regions_of_a_large_picture_are_written_at_its_size(tmp_path: Path, larg
     labels = LabelImage.from_array(values, case().labels.grid)
     grid = io.section_grid(picture.width, picture.height, (0.005, 0.005))
     transform = chain(bent(grid), Affine(to_atlas(grid, POSE)))
-    write_regions(tmp_path / "regions.ome.tif", picture, labels, transform)
+    told = Told()
+    write_regions(tmp_path / "regions.ome.tif", picture, labels, transform, told)
+    assert told.shares[0] == 0
+    assert told.shares == sorted(set(told.shares))
+    assert len(told.shares) > 2
     with TiffFile(tmp_path / "regions.ome.tif") as file:
         written = file.asarray()
         assert len(file.series[0].levels) > 1
@@ -284,6 +311,21 @@ def test_regions_of_a_large_picture_are_written_at_its_size(tmp_path: Path, larg
     assert np.array_equal(written, warp_labels(labels, transform, grid).array()[0])
     assert len(np.unique(written)) > 3
     assert io.open_section(tmp_path / "regions.ome.tif").pixel == pytest.approx((0.005, 0.005))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_cancelling_leaves_no_half_of_them(tmp_path: Path) -> None:
+    file = large(tmp_path)
+    section = io.read_section(file)
+    result = registered(section)
+    result.record["inputs"] = {"fixed": {"path": str(file)}}
+    inputs = {"fixed": section, "moving": case().template, "moving_labels": case().labels}
+    with pytest.raises(Cancelled), results.result_folder(tmp_path / "out") as folder:
+        results.write(result, folder, inputs, Told(last=0.3))
+    assert {each.name for each in tmp_path.iterdir()} == {"large.tif"}
+    with pytest.raises(Cancelled):
+        write_section_files(result, tmp_path, inputs, Told(last=0.3))
+    assert {each.name for each in tmp_path.iterdir()} == {"large.tif", "anchoring.json"}
 
 
 def test_results_hold_the_regions_of_a_large_picture_alone(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ class TestFound:
         assert ("turned by" in " ".join(found.notes)) == (turns > 0)
 
     def test_figures_are_the_truth(self, case: AtlasCase, run: Any) -> None:
-        found = run(section(case, stain=1.4), plate=17.0).metrics
+        result = run(section(case, stain=1.4), plate=17.0)
+        assert result.record["chosen"]["markers"] == []
+        found = result.metrics
         assert found["depth_mm"] == pytest.approx(TRUTH[0], abs=0.05)
         assert found["plate"] == pytest.approx(case.plates.number(TRUTH[0]) + 1, abs=0.1)
         assert [found["pitch_deg"], found["yaw_deg"]] == pytest.approx(np.rad2deg(TRUTH[1:3]), abs=0.7)
@@ -83,6 +85,10 @@ class TestFound:
         there = found.warped.data[0, 0, 0] - section(case).data[0, 0, 0]
         assert float(there.abs().mean()) < 0.01
         assert found.tables["regions"].rows[0][0] == "Cortex"
+        # What is left to deform is little: VisuAlign's markers lie where they are expected.
+        markers = np.array(found.record["chosen"]["markers"])
+        assert len(markers) > 15
+        assert np.abs(markers[:, :2] - markers[:, 2:]).max() < 0.02
 
     def test_the_nearest_plate_is_the_first_candidate(self, case: AtlasCase, run: Any) -> None:
         found = run(section(case), candidates=4, plate=17.0)

@@ -20,7 +20,8 @@ from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
 from regsuite.registration import Registration, Training
 from regsuite.spatial import Image, LabelImage
-from section_samples import pose_of
+from safetensors.torch import save_file
+from section_samples import imagenet, pose_of
 
 SECONDS = {"iterations": 12, "batch": 6}
 TRUTH = pose_of(depth=1.3, pitch=0.08, yaw=-0.06, rotation=0.1, shift_x=0.3)
@@ -48,10 +49,14 @@ def job(case: AtlasCase, labels: LabelImage | None = None, seed: int = 1, **valu
 
 
 def quick_training(case: AtlasCase) -> Training:
+    return tried_quickly(job(case))
+
+
+def tried_quickly(task: Job) -> Training:
     """With trials that slice the atlas a few times only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pose, "_LEVELS", ((2.7, 2, 1), (1.35, 2, 1)))
-        return jobs.train(job(case))
+        return jobs.train(task)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +121,51 @@ class TestTrained:
             jobs.train(job(case), progress)
         assert progress.seen == 1
         assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def starting_from(case: AtlasCase, weights: Any, **values: Any) -> Job:
+    task = job(case, **values)
+    return replace(task, inputs={**task.inputs, "weights": weights})
+
+
+class TestStarted:
+    """On weights that another program has learned."""
+
+    @pytest.mark.parametrize("ending", ["safetensors", "pth"])
+    def test_it_starts_from_them_and_its_card_says_so(self, case: AtlasCase, tmp_path: Path, ending: str) -> None:
+        weights = {
+            name: (value - 0.5) * 0.1 if value.ndim == 4 else value for name, value in imagenet("resnet18").items()
+        }
+        path = tmp_path / f"photographs.{ending}"
+        (save_file if ending == "safetensors" else torch.save)(weights, path)
+        values = {"backbone": "resnet18", "iterations": 10, "batch": 4, "rate": 1e-6}
+        trained = tried_quickly(starting_from(case, str(path), **values))
+        # AdamW moves a number by little more than its rate in an iteration.
+        learned = trained.checkpoint.weights
+        assert (
+            learned["encoder.resnet.conv1.weight"] - weights["conv1.weight"].sum(1, keepdim=True)
+        ).abs().max() < 1e-4
+        assert (learned["encoder.resnet.layer4.1.conv2.weight"] - weights["layer4.1.conv2.weight"]).abs().max() < 1e-4
+        assert trained.checkpoint.card["training"]["weights"] == path.name
+        assert f"resnet18 starts from the 100 tensors of '{path.name}'" in trained.record["log"]
+
+    def test_without_them_the_card_names_none(self, trained: Training) -> None:
+        assert "weights" not in trained.checkpoint.card["training"]
+
+    @pytest.mark.parametrize(
+        ("backbone", "sentence"),
+        [
+            ("resnet10-narrow", "The network 'resnet10-narrow' has no starting weights: choose resnet18, resnet34 or"),
+            ("resnet34", r"not those of 'resnet34', as torchvision has it: .* of resnet18, resnet34 or resnet50 that"),
+        ],
+    )
+    def test_those_of_another_network_are_an_input_error(self, case: AtlasCase, backbone: str, sentence: str) -> None:
+        with pytest.raises(InputError, match=sentence):
+            jobs.train(starting_from(case, Checkpoint(imagenet("resnet18"), {}), backbone=backbone))
+
+    def test_something_else_is_an_input_error(self, case: AtlasCase) -> None:
+        with pytest.raises(InputError, match="starting weights"):
+            jobs.train(starting_from(case, case.template, backbone="resnet18"))
 
 
 class TestUsed:

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 from regsuite.learning.pictures import SHAPE
 from regsuite.networks.siamese import LENGTH, POSED, Backbone, SliceEncoder
-from torch import Tensor
+from section_samples import imagenet
 
 BACKBONES: tuple[Backbone, ...] = ("resnet10-narrow", "resnet18", "resnet34", "resnet50")
-LAYERS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
-
-
-def imagenet(name: str) -> dict[str, Tensor]:
-    """Random weights with the names and shapes of torchvision's ResNets (He et al. 2016, table 1)."""
-    expansion = 4 if name == "resnet50" else 1
-    shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (64, 3, 7, 7), **norm("bn1", 64)}
-    came = 64
-    for stage, (count, width) in enumerate(zip(LAYERS[name], (64, 128, 256, 512), strict=True), start=1):
-        for block in range(count):
-            at, out = f"layer{stage}.{block}", width * expansion
-            widths = (came, width, width, out) if expansion == 4 else (came, width, width)
-            sides = (1, 3, 1) if expansion == 4 else (3, 3)
-            for number, ((before, after), side) in enumerate(zip(itertools.pairwise(widths), sides, strict=True), 1):
-                shapes |= {f"{at}.conv{number}.weight": (after, before, side, side), **norm(f"{at}.bn{number}", after)}
-            if block == 0 and came != out:
-                shapes |= {f"{at}.downsample.0.weight": (out, came, 1, 1), **norm(f"{at}.downsample.1", out)}
-            came = out
-    shapes |= {"fc.weight": (1000, came), "fc.bias": (1000,)}
-    generator = torch.Generator().manual_seed(0)
-    return {key: torch.rand(shape, generator=generator) for key, shape in shapes.items()}
-
-
-def norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
-    parts = ("weight", "bias", "running_mean", "running_var")
-    return {f"{name}.{part}": (width,) for part in parts} | {f"{name}.num_batches_tracked": ()}
 
 
 class TestShapes:
@@ -91,5 +63,13 @@ class TestPhotographs:
         assert before
         assert all(torch.equal(encoder.state_dict()[name], value) for name, value in before.items())
 
-    def test_a_network_of_other_widths_takes_nothing(self) -> None:
-        assert SliceEncoder("resnet10-narrow").take_imagenet(imagenet("resnet18")) == 0
+    @pytest.mark.parametrize(
+        ("backbone", "name"),
+        [("resnet10-narrow", "resnet18"), ("resnet34", "resnet18"), ("resnet18", "resnet34"), ("resnet18", "resnet50")],
+    )
+    def test_another_network_takes_nothing(self, backbone: Backbone, name: str) -> None:
+        encoder = SliceEncoder(backbone)
+        before = {key: value.clone() for key, value in encoder.state_dict().items()}
+        with pytest.raises(ValueError, match=backbone):
+            encoder.take_imagenet(imagenet(name))
+        assert all(torch.equal(encoder.state_dict()[key], value) for key, value in before.items())

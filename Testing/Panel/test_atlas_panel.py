@@ -711,6 +711,17 @@ def test_a_training_writes_a_file_and_hands_it_on(learning: Any, finder: Finder,
     assert (tmp_path / "learned.safetensors").is_file()
 
 
+def test_what_a_training_starts_from_is_a_file(learning: Any, finder: Finder, tmp_path: Path) -> None:
+    field = learning.form.inputs["weights"]
+    assert field.widget.nameFilters == ["Weights (*.safetensors *.pth *.pt)"]
+    field.widget.currentPath = str(tmp_path / "resnet18.pth")
+    learning.ui.applyButton.click()
+    assert learning.ui.statusLabel.text.startswith("The starting weights file '")
+    (tmp_path / "resnet18.pth").touch()
+    learning.ui.applyButton.click()
+    assert finder.jobs[0].inputs["weights"] == str(tmp_path / "resnet18.pth")
+
+
 def test_where_nothing_can_be_written_no_training_starts(learning: Any, finder: Finder) -> None:
     learning.form.outputs["checkpoint"].widget.currentPath = "/nowhere/at/all.safetensors"
     learning.ui.applyButton.click()
@@ -866,11 +877,17 @@ def test_a_section_is_found_headless(files: dict[str, str], tmp_path: Path, monk
 def test_an_encoder_is_trained_headless(files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from regsuite import jobs
 
+    asked = []
+
     def execute(job: Any, _progress: Any) -> Any:
+        asked.append(job)
         made = scene_sections.training()
         return dataclasses.replace(made, record=complete(made.record, job.method))
 
     monkeypatch.setattr(jobs, "execute", execute)
-    report = headless("atlas-encoder", files, ("moving", "moving_labels"), tmp_path / "out")
+    (tmp_path / "resnet18.pth").touch()
+    given = {**files, "weights": str(tmp_path / "resnet18.pth")}
+    report = headless("atlas-encoder", given, ("moving", "moving_labels", "weights"), tmp_path / "out")
+    assert asked[0].inputs["weights"] == given["weights"]
     assert set(report["files"]) == {"checkpoint", "training", "validation"}
     assert {each.name for each in (tmp_path / "out").iterdir()} == {*report["files"].values(), "report.json"}

@@ -387,8 +387,11 @@ def test_the_console_takes_paths_as_they_are(nodes: dict[str, Any], tmp_path: Pa
     monkeypatch.setattr(jobs, "execute", execute)
     path = tmp_path / "atlas.safetensors"
     logic = MethodLogic(["atlas-encoder"])
-    made = logic.register(moving="Atlas template", outputs={"checkpoint": path}, minutes=5)
+    weights = tmp_path / "resnet18.pth"
+    weights.touch()
+    made = logic.register(moving="Atlas template", outputs={"checkpoint": path}, weights=weights, minutes=5)
     assert path.is_file()
+    assert asked[0].inputs["weights"] == str(weights)
     assert made["training_chart"].GetNumberOfPlotSeriesNodes() == 2
     assert asked[0].parameters == {"minutes": 5}
 

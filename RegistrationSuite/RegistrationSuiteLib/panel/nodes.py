@@ -215,8 +215,9 @@ AnyInput = InputField | NodesField | PathField
 
 def input_field(declared: Input, changed: Changed) -> AnyInput:
     """The field that suits an input's kind."""
-    kinds: dict[str, type[AnyInput]] = {"surfaces": NodesField, "sections": NodesField, "checkpoint": PathField}
-    return kinds.get(declared.kind, InputField)(declared, changed)
+    if declared.is_file:
+        return PathField(declared, changed)
+    return (NodesField if declared.kind in ("surfaces", "sections") else InputField)(declared, changed)
 
 
 OUTPUT_TYPES = {

@@ -1,4 +1,4 @@
-"""The rows of a method panel that choose files: what a training wrote, and where another is to write."""
+"""The rows of a method panel that choose files: what a training wrote or starts from, and where another is to write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from regsuite.catalog import Input, Output
 from RegistrationSuiteLib.panel.fields import Changed, tooltip
 from RegistrationSuiteLib.state import PanelState
 
-FILTERS = {"checkpoint": ["Checkpoints (*.safetensors)"]}
+FILTERS = {
+    "checkpoint": ["Checkpoints (*.safetensors)"],
+    "weights": ["Weights (*.safetensors *.pth *.pt)"],
+}
 
 
 class _PathRow:

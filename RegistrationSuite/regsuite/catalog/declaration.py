@@ -12,7 +12,7 @@ from typing import Any, Literal
 from regsuite.catalog.cells import cells_of
 from regsuite.errors import InputError
 
-InputKind = Literal["image", "section", "sections", "mask", "labels", "points", "surfaces", "checkpoint"]
+InputKind = Literal["image", "section", "sections", "mask", "labels", "points", "surfaces", "checkpoint", "weights"]
 OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table", "surface", "checkpoint"]
 Gives = Literal["registration", "series", "checkpoint"]
 ParameterType = Literal["float", "int", "bool", "choice", "floats", "table"]
@@ -44,6 +44,11 @@ class Input:
     help: str
     required: bool = True
     frame: Frame = "fixed"
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is given by the path of a file, and by no node of a scene."""
+        return self.kind in ("checkpoint", "weights")
 
 
 @dataclass(frozen=True)

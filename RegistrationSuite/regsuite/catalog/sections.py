@@ -186,6 +186,14 @@ _ANNOTATION = Input(
 _ENCODER = Input(
     "encoder", "checkpoint", "Encoder", "What 'atlas-encoder' has learned of this atlas: a .safetensors file."
 )
+_WEIGHTS = Input(
+    "weights",
+    "weights",
+    "Starting weights",
+    "What the network starts from: torchvision's weights of resnet18, resnet34 or resnet50, whichever is chosen as "
+    "network, a .safetensors, .pth or .pt file.",
+    required=False,
+)
 _MARKUPS = Input(
     "fixed_points", "points", "Markups", "Points on the section, cells for instance, counted by region.", required=False
 )
@@ -261,7 +269,7 @@ METHODS = (
         title="Encoder of an atlas",
         summary="Trains the network that identifies sections of one atlas, on sections made of the atlas itself.",
         citation=SIAMESE,
-        inputs=(_TEMPLATE, _ANNOTATION),
+        inputs=(_TEMPLATE, _ANNOTATION, _WEIGHTS),
         parameters_type=EncoderParameters,
         outputs=_ENCODER_OUTPUTS,
         presets=(

@@ -17,7 +17,9 @@ from regsuite.io.sections import (
     read_section,
     read_sections,
     section_grid,
+    section_name,
     section_numbers,
+    sections_in,
 )
 from regsuite.io.series import read_series, write_series
 from regsuite.io.surfaces import read_surface, read_surfaces, write_surface
@@ -43,7 +45,9 @@ __all__ = [
     "read_transform",
     "resolution_of",
     "section_grid",
+    "section_name",
     "section_numbers",
+    "sections_in",
     "write_image",
     "write_labels",
     "write_labels_tiff",

@@ -114,15 +114,21 @@ def read_sections(paths: Sequence[Path | str]) -> SectionSet:
 
     InputError where there is none, one cannot be read, or two have one name.
     """
-    files = [file for path in paths for file in (find_sections(path).files if Path(path).is_dir() else [Path(path)])]
-    if not files:
-        raise InputError("No section was given: give files, or a folder of them.")
+    files = sections_in(paths)
     names = [section_name(file) for file in files]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(f"Two sections are called '{repeated[0]}': give each a name of its own.")
     placed = sorted(zip(section_numbers(files), files, strict=True))
     return SectionSet([read_section(file, LONGEST // 2) for _, file in placed], [number for number, _ in placed])
+
+
+def sections_in(paths: Sequence[Path | str]) -> list[Path]:
+    """The files of a series, given as files or as folders of them. InputError where there is none."""
+    files = [file for path in paths for file in (find_sections(path).files if Path(path).is_dir() else [Path(path)])]
+    if not files:
+        raise InputError("No section was given: give files, or a folder of them.")
+    return files
 
 
 def ending_of(path: Path | str) -> str | None:

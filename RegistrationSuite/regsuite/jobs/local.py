@@ -142,6 +142,12 @@ def _of_checkpoints() -> Callable[[str], Any]:
     return read_checkpoint
 
 
+def _of_weights() -> Callable[[str], Any]:
+    from regsuite.learning.weights import read_weights
+
+    return read_weights
+
+
 _READERS: dict[str, Callable[[], Callable[[str], Any]]] = {
     "image": _of_io("read_image"),
     "section": _of_io("read_section"),
@@ -149,6 +155,7 @@ _READERS: dict[str, Callable[[], Callable[[str], Any]]] = {
     "labels": _of_io("read_labels"),
     "mask": _of_io("read_labels"),
     "checkpoint": _of_checkpoints,
+    "weights": _of_weights,
 }
 
 
@@ -224,7 +231,8 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if hasattr(value, "card"):
         return {"card": value.card, **({"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {})}
     if hasattr(value, "numbers"):
-        return {"sections": {part.name: asdict(part.grid) for part in value.parts}}
+        files = _files(given)
+        return {"sections": {part.name: {**files.get(part.name, {}), **asdict(part.grid)} for part in value.parts}}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
@@ -232,6 +240,19 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if grid is None:
         return {**source, "points": len(value.array())}
     return {**source, "name": getattr(value, "name", ""), **asdict(grid)}
+
+
+def _files(given: Any) -> dict[str, dict[str, str]]:
+    """The paths of sections by their names, where files or folders were given and are there still."""
+    from regsuite import io
+
+    paths = [given] if isinstance(given, (str, os.PathLike)) else given
+    if not isinstance(paths, (list, tuple)):
+        return {}
+    try:
+        return {io.section_name(file): {"path": os.fspath(file)} for file in io.sections_in(paths)}
+    except InputError:
+        return {}
 
 
 def _versions() -> dict[str, str]:

@@ -91,7 +91,7 @@ def _averaged(template: Image, grid: Grid) -> Tensor:
 def _numbered(template: Tensor, labels: LabelImage | None, grid: Grid) -> tuple[Tensor, int]:
     """Region numbers without gaps, float, on ``grid``."""
     if labels is None:
-        inside = template > _threshold(template)
+        inside = template > threshold(template)
         return inside.float(), 2
     values, numbers = np.unique(labels.array(), return_inverse=True)
     if values[0] != 0:
@@ -100,8 +100,8 @@ def _numbered(template: Tensor, labels: LabelImage | None, grid: Grid) -> tuple[
     return Image(dense, labels.grid).resampled(grid, "nearest").data, int(numbers.max()) + 1
 
 
-def _threshold(template: Tensor) -> float:
-    """Between background and tissue (Otsu 1979)."""
+def threshold(template: Tensor) -> float:
+    """Between background and tissue of (1, 1, *shape) (Otsu 1979)."""
     import SimpleITK as sitk
 
     image = sitk.GetImageFromArray(template[0, 0].cpu().numpy())

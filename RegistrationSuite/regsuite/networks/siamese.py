@@ -16,6 +16,8 @@ from monai.networks.nets import ResNet
 from torch import Tensor, nn
 
 Backbone = Literal["resnet10-narrow", "resnet18", "resnet34", "resnet50"]
+OF_TORCHVISION: tuple[Backbone, ...] = ("resnet18", "resnet34", "resnet50")
+"""Those that torchvision has too, with weights that were learned of photographs (ImageNet)."""
 
 LENGTH = 64
 """L, of an embedding."""
@@ -61,18 +63,25 @@ class SliceEncoder(nn.Module):
         return self.embedding(features), self.pose(features)
 
     def take_imagenet(self, weights: Mapping[str, Tensor]) -> int:
-        """Start from a ResNet that knows photographs; how many of its tensors were taken, counters of batches aside.
+        """Start from a ResNet that knows photographs; how many tensors were taken, counters of batches aside.
 
         weights: a state_dict with torchvision's names. The three colours of the first layer are added up.
+        ValueError, and nothing is taken, where it is of another network.
         """
-        own = self.resnet.state_dict()
+        own = {name: value.shape for name, value in _counted(self.resnet.state_dict()).items()}
         grey = {
-            name: value.sum(1, keepdim=True) if name == "conv1.weight" else value for name, value in weights.items()
+            name: value.sum(1, keepdim=True) if name == "conv1.weight" and value.ndim == 4 else value
+            for name, value in _counted(weights).items()
+            if not name.startswith("fc.")
         }
-        fitting = {name: value for name, value in grey.items() if name in own and value.shape == own[name].shape}
-        taken = {name: value for name, value in fitting.items() if not name.endswith("num_batches_tracked")}
-        self.resnet.load_state_dict(taken, strict=False)
-        return len(taken)
+        if {name: value.shape for name, value in grey.items()} != own:
+            raise ValueError(f"the weights are not those of {self.backbone}")
+        self.resnet.load_state_dict(grey, strict=False)
+        return len(grey)
+
+
+def _counted(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def _perceptron(features: int, outputs: int) -> nn.Sequential:

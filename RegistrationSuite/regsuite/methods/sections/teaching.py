@@ -17,14 +17,16 @@ from regsuite.catalog.sections import EncoderParameters
 from regsuite.errors import InputError
 from regsuite.io.sections import section_grid
 from regsuite.learning.anatomy import Anatomy
+from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses
 from regsuite.learning.synthesis import random_poses, random_sections
 from regsuite.learning.training import Settings, train
+from regsuite.methods.sections.annotation import check_brightness, check_place
 from regsuite.methods.sections.identify import identify
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, fitted
-from regsuite.networks.siamese import SliceEncoder
+from regsuite.networks.siamese import OF_TORCHVISION, Backbone, SliceEncoder
 from regsuite.progress import Context, Progress
 from regsuite.registration import Curve, Table, Training
 from regsuite.spatial import Image, LabelImage
@@ -39,17 +41,23 @@ _FEWEST = 8
 """Plates below which there is nothing to tell apart."""
 _REACH = 0.8
 """Of a picture's pixel: how far plates are taken for neighbours, or the plates' spacing where that is larger."""
+_OTHERS = " or ".join([", ".join(OF_TORCHVISION[:-1]), OF_TORCHVISION[-1]])
 
 
 def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: Context) -> Training:
     """Of atlas-encoder."""
     template, labels = inputs["moving"], inputs.get("moving_labels")
     assert isinstance(template, Image)
+    weights = inputs.get("weights")
     assert labels is None or isinstance(labels, LabelImage)
-    _check_fit(template, labels)
+    assert weights is None or isinstance(weights, Checkpoint)
+    if labels is not None:
+        check_brightness(template, labels)
     plates = _plates(template, parameters)
+    encoder = _started(parameters.backbone, weights, context)  # type: ignore[arg-type]
     anatomy = Anatomy.of(template, labels, plates, context.device)
-    encoder = SliceEncoder(parameters.backbone)  # type: ignore[arg-type]
+    if labels is not None:
+        check_place(anatomy)
     settings = Settings(
         loss=parameters.loss,  # type: ignore[arg-type]
         iterations=parameters.iterations,
@@ -66,6 +74,8 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     context.progress.step(0.96, "trying the encoder")
     trial = _Trial(known, parameters.margin, context.progress)
     card = _card(template, labels, plates, parameters, made, trial, anatomy)
+    if weights is not None:
+        card["training"]["weights"] = weights.card.get("file", "")
     known = replace(known, sureness=trial.sureness, card=card)
     result = Training(checkpoint=known.checkpoint(), metrics=trial.metrics())
     result.curves["training"] = curve
@@ -78,19 +88,25 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     return result
 
 
-def _check_fit(template: Image, labels: LabelImage | None) -> None:
-    """InputError where the annotation lies somewhere else than what the template shows."""
-    if labels is None:
-        return
-    inside = labels.data != 0
-    if not bool(inside.any()):
-        raise InputError("The annotation is empty: give the one of this atlas, or leave it out.")
-    within, outside = float(template.data[inside].mean()), template.data[~inside]
-    if outside.numel() and within <= float(outside.mean()):
+def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -> SliceEncoder:
+    """An encoder of random weights, or one that starts from those that were given. InputError where they do not fit."""
+    encoder = SliceEncoder(backbone)
+    if weights is None:
+        return encoder
+    if backbone not in OF_TORCHVISION:
         raise InputError(
-            "The annotation does not fit the template, which is brighter outside of it than inside: check that both "
-            "are of one atlas and orientation."
+            f"The network '{backbone}' has no starting weights: choose {_OTHERS} as network, whichever the weights are "
+            "of, or leave them out."
         )
+    try:
+        taken = encoder.take_imagenet(weights.weights)
+    except ValueError:
+        raise InputError(
+            f"The starting weights are not those of '{backbone}', as torchvision has it: give those, or choose the one "
+            f"of {_OTHERS} that they are of as network."
+        ) from None
+    context.progress.log(f"{backbone} starts from the {taken} tensors of '{weights.card.get('file', 'weights')}'")
+    return encoder
 
 
 def _plates(template: Image, parameters: EncoderParameters) -> Plates:

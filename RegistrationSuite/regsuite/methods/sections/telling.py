@@ -17,6 +17,7 @@ from regsuite.io.sections import stored_pixel
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.methods.sections.fit import fitted
 from regsuite.methods.sections.identify import View
+from regsuite.methods.sections.markers import markers_of
 from regsuite.methods.sections.measure import region_table
 from regsuite.methods.sections.pose import Posed, angles_of, plane_of
 from regsuite.methods.sections.prepared import Prepared
@@ -194,6 +195,7 @@ class Told:
             "pose_names": list(POSE),
             "section_to_plane": to_flat.tolist(),
             "anchoring": self._anchoring(),
+            "markers": markers_of(self.section, self.found.matrix, result.transform),
         }
 
     def _anchoring(self) -> list[float]:
