@@ -6,11 +6,13 @@ import itertools
 from functools import cache
 
 import numpy as np
+import pytest
 import torch
 from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, gallery_poses
 from regsuite.learning.pictures import stretched
+from regsuite.methods.sections import pose
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.phantoms.atlas import AtlasCase, atlas_case
 from regsuite.spatial.plates import POSE
@@ -90,3 +92,11 @@ def imagenet(name: str) -> dict[str, Tensor]:
 def norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
     parts = ("weight", "bias", "running_mean", "running_var")
     return {f"{name}.{part}": (width,) for part in parts} | {f"{name}.num_batches_tracked": ()}
+
+
+def hurried(patch: pytest.MonkeyPatch, iterations: int) -> None:
+    """Slices the atlas from few starts, for so many iterations a round."""
+    for name, value in (("_MANY", ((0, 8),)), ("_ROUNDS", ((iterations, 3),))):
+        patch.setattr(pose, name, value)
+    patch.setattr(pose, "_MIDDLE", (2.7, iterations, 0.01))
+    patch.setattr(pose, "_FINE", (1.35, iterations, 0.0))

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import torch
 from regsuite.io.sections import section_grid
-from regsuite.methods.sections import pose
 from regsuite.methods.sections.identify import identify
-from regsuite.methods.sections.pose import posed
+from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.run import DOUBTFUL, answer_of
 from regsuite.methods.sections.sureness import WITHIN, evidence, fitted
@@ -27,7 +26,7 @@ from regsuite.phantoms.organs import abdomen, drawn
 from regsuite.progress import Progress
 from regsuite.spatial import Image
 from scipy import ndimage
-from section_samples import MARGIN, Seeing, brain, pose_of, seeing
+from section_samples import MARGIN, Seeing, brain, hurried, pose_of, seeing
 
 PIXEL, WIDTH = 0.08, 10.0
 
@@ -35,7 +34,7 @@ PIXEL, WIDTH = 0.08, 10.0
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pose, "_LEVELS", ((2.7, 4, 1), (1.35, 4, 1)))
+        hurried(patch, 4)
         yield
 
 
@@ -47,7 +46,7 @@ def placed(picture: np.ndarray, pixel: float = PIXEL) -> Image:
 def answered(picture: Image, knows: Seeing) -> Answer:
     section = prepared(picture)
     seen = identify(section, knows, pixel_known=True)
-    found = posed(section, seen.view, knows.anatomy, seen.starts, True, True, Progress())
+    found, seen = located(section, seen, knows, False, Progress())
     return answer_of(knows, section, seen, found)
 
 

@@ -15,13 +15,14 @@ from regsuite.errors import Cancelled, InputError
 from regsuite.jobs import Job
 from regsuite.learning import encoder
 from regsuite.learning.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from regsuite.methods.sections import pose, teaching
+from regsuite.methods.sections import teaching
+from regsuite.networks.siamese import SliceEncoder
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
 from regsuite.registration import Registration, Training
 from regsuite.spatial import Image, LabelImage
 from safetensors.torch import save_file
-from section_samples import imagenet, pose_of
+from section_samples import hurried, imagenet, pose_of
 
 SECONDS = {"iterations": 12, "batch": 6}
 TRUTH = pose_of(depth=1.3, pitch=0.08, yaw=-0.06, rotation=0.1, shift_x=0.3)
@@ -55,7 +56,7 @@ def quick_training(case: AtlasCase) -> Training:
 def tried_quickly(task: Job) -> Training:
     """With trials that slice the atlas a few times only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pose, "_LEVELS", ((2.7, 2, 1), (1.35, 2, 1)))
+        hurried(patch, 2)
         return jobs.train(task)
 
 
@@ -148,6 +149,18 @@ class TestStarted:
         assert (learned["encoder.resnet.layer4.1.conv2.weight"] - weights["layer4.1.conv2.weight"]).abs().max() < 1e-4
         assert trained.checkpoint.card["training"]["weights"] == path.name
         assert f"resnet18 starts from the 100 tensors of '{path.name}'" in trained.record["log"]
+
+    def test_the_training_of_an_encoder_goes_on(self, case: AtlasCase, trained: Training, file: Path) -> None:
+        further = tried_quickly(starting_from(case, str(file), iterations=10, batch=4, rate=1e-6))
+        own, earlier = further.checkpoint.weights, trained.checkpoint.weights
+        names = [name for name, _ in SliceEncoder().named_parameters()]
+        assert max(float((own["encoder." + name] - earlier["encoder." + name]).abs().max()) for name in names) < 1e-4
+        assert further.checkpoint.card["training"]["weights"] == file.name
+        assert f"training goes on from the encoder '{file.name}'" in further.record["log"]
+
+    def test_an_encoder_of_another_network_is_an_input_error(self, case: AtlasCase, file: Path) -> None:
+        with pytest.raises(InputError, match="another network than 'resnet18': choose the one it was trained with"):
+            jobs.train(starting_from(case, str(file), backbone="resnet18"))
 
     def test_without_them_the_card_names_none(self, trained: Training) -> None:
         assert "weights" not in trained.checkpoint.card["training"]

@@ -190,8 +190,8 @@ _WEIGHTS = Input(
     "weights",
     "weights",
     "Starting weights",
-    "What the network starts from: torchvision's weights of resnet18, resnet34 or resnet50, whichever is chosen as "
-    "network, a .safetensors, .pth or .pt file.",
+    "What the network starts from: an encoder of the same network, whose training then goes on, or torchvision's "
+    "weights of resnet18, resnet34 or resnet50, whichever is chosen as network; a .safetensors, .pth or .pt file.",
     required=False,
 )
 _MARKUPS = Input(

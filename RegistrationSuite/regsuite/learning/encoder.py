@@ -97,12 +97,7 @@ def encoder_of(
         notes.append("The annotation is not the one the encoder was trained with: regions are those that were given.")
     try:
         encoder = SliceEncoder(card["backbone"])
-        own = {
-            name.removeprefix(_NETWORK): value
-            for name, value in checkpoint.weights.items()
-            if name.startswith(_NETWORK)
-        }
-        encoder.load_state_dict(own)
+        encoder.load_state_dict(own_weights(checkpoint))
         known = {name: checkpoint.weights[name] for name in _KNOWN}
         plates = Plates(template.grid, card["axis"], float(card["spacing"]))
     except (KeyError, RuntimeError, ValueError, TypeError):
@@ -112,6 +107,12 @@ def encoder_of(
     return TrainedEncoder(
         encoder, anatomy, **{name: value.to(device) for name, value in known.items()}, card=card
     ), notes
+
+
+def own_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Those of the network, by its own names; none where the checkpoint is of something else."""
+    weights = checkpoint.weights.items()
+    return {name.removeprefix(_NETWORK): value for name, value in weights if name.startswith(_NETWORK)}
 
 
 def fingerprint(volume: Image | LabelImage) -> str:

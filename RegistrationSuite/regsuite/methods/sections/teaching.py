@@ -18,7 +18,7 @@ from regsuite.errors import InputError
 from regsuite.io.sections import section_grid
 from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses
+from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses, own_weights
 from regsuite.learning.synthesis import random_poses, random_sections
 from regsuite.learning.training import Settings, train
 from regsuite.methods.sections.annotation import check_brightness, check_place
@@ -70,7 +70,7 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     curve = Curve(x_title="iteration", y_title="loss")
     made = train(encoder, anatomy, settings, _Teller(context, curve, settings))
     context.progress.step(0.93, "embedding the atlas")
-    known = _known(encoder, anatomy)
+    known = _known(encoder, anatomy, parameters.margin)
     context.progress.step(0.96, "trying the encoder")
     trial = _Trial(known, parameters.margin, context.progress)
     card = _card(template, labels, plates, parameters, made, trial, anatomy)
@@ -93,6 +93,9 @@ def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -
     encoder = SliceEncoder(backbone)
     if weights is None:
         return encoder
+    earlier = own_weights(weights)
+    if earlier:
+        return _gone_on(encoder, earlier, weights, context)
     if backbone not in OF_TORCHVISION:
         raise InputError(
             f"The network '{backbone}' has no starting weights: choose {_OTHERS} as network, whichever the weights are "
@@ -106,6 +109,21 @@ def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -
             f"of {_OTHERS} that they are of as network."
         ) from None
     context.progress.log(f"{backbone} starts from the {taken} tensors of '{weights.card.get('file', 'weights')}'")
+    return encoder
+
+
+def _gone_on(
+    encoder: SliceEncoder, earlier: Mapping[str, Tensor], weights: Checkpoint, context: Context
+) -> SliceEncoder:
+    """As an encoder was when its training ended. InputError where it was another network."""
+    try:
+        encoder.load_state_dict(earlier)
+    except RuntimeError:
+        raise InputError(
+            f"The starting weights are of an encoder with another network than '{encoder.backbone}': choose the one it "
+            "was trained with."
+        ) from None
+    context.progress.log(f"training goes on from the encoder '{weights.card.get('file', 'weights')}'")
     return encoder
 
 
@@ -136,8 +154,8 @@ class _Teller:
             self.progress.curve("training", made, embedding=embedded, pose=posed)
 
 
-def _known(encoder: SliceEncoder, anatomy: Anatomy) -> TrainedEncoder:
-    """Without a card, and not yet sure of anything."""
+def _known(encoder: SliceEncoder, anatomy: Anatomy, margin: float) -> TrainedEncoder:
+    """With little of a card, and not yet sure of anything."""
     poses = gallery_poses(anatomy)
     return TrainedEncoder(
         encoder,
@@ -146,7 +164,7 @@ def _known(encoder: SliceEncoder, anatomy: Anatomy) -> TrainedEncoder:
         gallery=embedded(encoder, anatomy, poses),
         gallery_poses=poses,
         sureness=torch.zeros(10),
-        card={},
+        card={"training": {"margin": margin}},
     )
 
 
