@@ -22,6 +22,8 @@ from regsuite.spatial.plates import Plates
 
 DOUBTFUL = 0.5
 """Probability below which a user is warned."""
+_SLICED = 0.6
+"""Of a pixel of the encoder's pictures: what slicing may well be off, where plates do not lie farther apart."""
 _TURNED = 30.0
 """Degrees from which a turned section is told of."""
 
@@ -114,12 +116,17 @@ class Run:
             )
 
 
+def sliced_to(trained: TrainedEncoder) -> float:
+    """mm: how far slicing may well end beside the truth."""
+    return max(trained.anatomy.plates.spacing, _SLICED * trained.anatomy.pixel)
+
+
 def answer_of(trained: TrainedEncoder, section: Prepared, identified: Identified, found: Posed) -> Answer:
     """With a belief in each plate, by its embedding and by how far it lies from where slicing arrived."""
     plates = trained.anatomy.plates
     distances = identified.distances / float(trained.card["training"]["margin"])
     depth = float(found.found.pose[0])
-    off = (plates.depths() - depth) / max(plates.spacing, trained.anatomy.pixel)
+    off = (plates.depths() - depth) / sliced_to(trained)
     belief = torch.softmax(-distances.double().square() - 0.5 * off.square(), dim=0)
     told = evidence(distances, plates.number(depth), found.found.energy)
     sure = probability(trained.sureness.cpu(), told)

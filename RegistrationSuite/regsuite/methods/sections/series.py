@@ -16,7 +16,7 @@ from regsuite.methods.sections.identify import Identified, identify, pixel_is_kn
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
-from regsuite.methods.sections.run import DOUBTFUL, answer_of
+from regsuite.methods.sections.run import DOUBTFUL, answer_of, sliced_to
 from regsuite.methods.sections.telling import Asked, Inputs, Told
 from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Curve, Registration, Table
@@ -82,7 +82,7 @@ def _each_alone(
 def _costs(placed: Placed, trained: TrainedEncoder) -> np.ndarray:
     """(N,), of every plate: by its embedding, and by how far it lies from where slicing arrived, which may be wrong."""
     plates, away = trained.anatomy.plates, placed.identified.distances / float(trained.card["training"]["margin"])
-    off = (plates.depths() - float(placed.posed.found.pose[0])) / max(plates.spacing, trained.anatomy.pixel)
+    off = (plates.depths() - float(placed.posed.found.pose[0])) / sliced_to(trained)
     return (away.double().square() + 0.5 * off.square().clamp(max=_DOUBT)).numpy()
 
 
