@@ -55,23 +55,32 @@ class TestTriplets:
 
     def test_which_are_semi_hard_or_hard(self) -> None:
         positive = torch.tensor([[0.5]], dtype=torch.float64)
-        negative = torch.tensor([[0.4, 0.5, 0.6, 0.75, 0.8]], dtype=torch.float64)
-        assert semi_hard(positive, negative, 0.25).tolist() == [[False, False, True, False, False]]
-        assert hard(positive, negative, 0.25).tolist() == [[True, False, False, False, False]]
+        distances = torch.tensor([[0.4, 0.5, 0.6, 0.75, 0.3]], dtype=torch.float64)
+        negative = torch.tensor([[True, False, True, True, True]])
+        assert semi_hard(positive, distances, negative).tolist() == [0.6]
+        assert hard(positive, distances, negative).tolist() == [0.3]
 
-    def test_semi_hard_triplets_still_cost_something(self) -> None:
-        positive, negative = torch.rand(40, 1), torch.rand(40, 30)
-        chosen = semi_hard(positive, negative, 0.2)
-        losses = triplet_loss(positive, negative, 0.2)[chosen]
-        assert chosen.any()
-        assert ((losses > 0) & (losses < 0.2)).all()
+    def test_where_no_negative_is_farther_the_easiest_counts(self) -> None:
+        positive, distances = torch.tensor([[2.0]]), torch.tensor([[0.4, 1.5, 2.0, 9.0]])
+        negative = torch.tensor([[True, True, False, False]])
+        assert semi_hard(positive, distances, negative).tolist() == [1.5]
 
     def test_semi_hard_of_a_batch_by_hand(self) -> None:
-        # Section 1 has d(A, P) = 0.5: of its negatives 0.8 costs nothing more and 0.6 costs 0.2; the others have none.
-        assert loss("semi-hard") == pytest.approx(0.5 - 0.6 + 0.3)
+        # Farther than the positives 0.4, 0.5 and 1.0 are 0.9; 0.6 before 0.8; 2.0: of these 0.6 alone is within 0.3.
+        assert loss("semi-hard") == pytest.approx((0.5 - 0.6 + 0.3) / 3)
 
     def test_hard_of_a_batch_by_hand(self) -> None:
-        assert loss("hard") == pytest.approx(((0.4 - 0.2 + 0.3) + (1.0 - 0.1 + 0.3)) / 2)
+        assert loss("hard") == pytest.approx(((0.4 - 0.2 + 0.3) + (0.5 - 0.6 + 0.3) + (1.0 - 0.1 + 0.3)) / 3)
+
+    @pytest.mark.parametrize("name", ["semi-hard", "hard"])
+    def test_an_anchor_without_negatives_costs_nothing(self, name: Name) -> None:
+        # Within a reach of 4.5 mm section 1 has none, and of the others plate 2 alone.
+        distances = DISTANCES.clone().requires_grad_()
+        value = embedding_loss(name, distances, GAPS, 0.3, 4.5)
+        value.backward()
+        assert value.item() == 0  # 0.4 - 0.9 + 0.3 and 1.0 - 2.0 + 0.3 are negative
+        assert distances.grad is not None
+        assert bool(torch.isfinite(distances.grad).all())
 
     def test_a_batch_without_triplets_costs_nothing(self) -> None:
         distances = (10 * (1 - torch.eye(3))).requires_grad_()

@@ -6,11 +6,13 @@ With d the Euclidean distance of embeddings, F a section, M a plate, A an anchor
     triplet       L = max(d(A, P) - d(A, N) + m, 0)                                                             (2)
     neighbours    L = -Σ_M w(F, M) log softmax_M(-d(F, M)² / m²),  w ∝ exp(-(gap / reach)² / 2), Σ_M w = 1
 
-A triplet is semi-hard where d(A, P) < d(A, N) < d(A, P) + m, and hard where d(A, N) < d(A, P).
+A triplet is semi-hard where d(A, P) < d(A, N) < d(A, P) + m, and hard where d(A, N) < d(A, P). Of each anchor's
+triplets one counts: the hardest of those whose negative is farther than the positive (of an anchor that has none the
+easiest), or the hardest of all.
 
-Sources: (1) Hadsell et al. 2006 (doi 10.1109/CVPR.2006.100); (2) Schroff et al. 2015 (doi 10.1109/CVPR.2015.7298682),
-both as in Antanavicius et al., WBIR 2022. "neighbours" takes the plates for classes between which the truth may lie,
-and needs no mining.
+Sources: (1) Hadsell et al. 2006 (doi 10.1109/CVPR.2006.100); (2) Schroff et al. 2015 (doi 10.1109/CVPR.2015.7298682)
+and, of the hard ones, Hermans et al. 2017 (arXiv 1703.07737), as in Antanavicius et al., WBIR 2022. "neighbours" takes
+the plates for classes between which the truth may lie, and needs no mining.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ def embedding_loss(kind: Name, distances: Tensor, gaps: Tensor, margin: float, r
     positive, negative = distances[sections, sections % distances.shape[1]][:, None], gaps > reach
     if kind == "contrastive":
         return contrastive_loss(positive, distances[negative], margin)
-    chosen = negative & (semi_hard if kind == "semi-hard" else hard)(positive, distances, margin)
-    return triplet_loss(positive, distances, margin)[chosen].sum() / chosen.sum().clamp(min=1)
+    chosen = (semi_hard if kind == "semi-hard" else hard)(positive, distances, negative)
+    return torch.where(negative.any(dim=1), triplet_loss(positive[:, 0], chosen, margin), 0.0).mean()
 
 
 def contrastive_loss(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
@@ -50,14 +52,17 @@ def triplet_loss(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
     return (positive - negative + margin).clamp(min=0)
 
 
-def semi_hard(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
-    """Which triplets have the negative farther than the positive, by less than the margin."""
-    return (negative > positive) & (negative < positive + margin)
+def semi_hard(positive: Tensor, distances: Tensor, negative: Tensor) -> Tensor:
+    """(A,): of each anchor the distance to its nearest negative that is farther than its positive, or else to its
+    farthest; positive: (A, 1), distances: (A, P), negative: (A, P) bool."""
+    farther = negative & (distances > positive)
+    nearest = torch.where(farther, distances, torch.inf).amin(dim=1)
+    return torch.where(farther.any(dim=1), nearest, torch.where(negative, distances, 0.0).amax(dim=1))
 
 
-def hard(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
-    """Which triplets have the negative nearer than the positive; the margin has no say."""
-    return negative < positive
+def hard(positive: Tensor, distances: Tensor, negative: Tensor) -> Tensor:
+    """(A,): of each anchor the distance to its nearest negative, wherever its positive lies."""
+    return torch.where(negative, distances, torch.inf).amin(dim=1)
 
 
 def neighbour_loss(distances: Tensor, gaps: Tensor, margin: float, reach: float) -> Tensor:
