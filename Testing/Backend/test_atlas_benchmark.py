@@ -54,10 +54,10 @@ class Answers(Workshop):
         if function == "slice_trials:card":
             return {"training": {"made": 300}}
         if function == "slice_trials:by_information":
-            given = {"plates_off": 4, "seconds": 30.0}
+            given = {"plates_off": 4, "seconds": 30.0, "memory_mb": 90.0}
             return [given | {"plate": n, "partial": n % 2 == 0, "information": 3 * n} for n in range(4)]
         seconds = {f"seconds_{step}": 0.5 for step in ("preparing", "identifying", "slicing")}
-        common = {"angles_off": [1.0, 3.0], "embedding": 2, **seconds}
+        common = {"angles_off": [1.0, 3.0], "embedding": 2, "memory_mb": 60.0, **seconds}
         return [
             {"plate": n, "partial": n % 2 == 0, "belief": n, "plates_off": float(n), "confidence": 0.3 * n, **common}
             for n in range(4)

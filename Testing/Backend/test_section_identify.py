@@ -109,20 +109,35 @@ def test_what_the_encoder_says_of_a_shift_is_undone(case: AtlasCase, encoder: Tr
 
 
 class TestEverywhere:
-    def test_all_of_the_atlas_at_all_turns(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+    def starts(self, case: AtlasCase, encoder: TrainedEncoder, parallel: bool) -> Tensor:
         shown = section(case)
         view = identify(shown, encoder, pixel_known=True, parallel=True).view
-        starts = everywhere(shown, encoder, view)
+        return everywhere(shown, encoder, view, parallel)
+
+    def test_all_of_the_atlas_at_all_turns(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+        starts = self.starts(case, encoder, parallel=True)
         half = float(case.plates.extent[2]) / 2
-        depths = starts[:, 0].unique()
+        depths = (starts[:, 0] * 1e4).round().unique() / 1e4
         apart = depths.diff()
         assert float(apart.max()) < 6 * encoder.anatomy.pixel
-        assert float(depths[0] + half) == pytest.approx(float(apart[0]), abs=1e-4)
-        assert float(half - depths[-1]) == pytest.approx(float(apart[0]), abs=1e-4)
+        assert float(depths[0] + half) == pytest.approx(float(apart[0]), abs=1e-3)
+        assert float(half - depths[-1]) == pytest.approx(float(apart[0]), abs=1e-3)
         turns = torch.rad2deg(starts[:, 3]).round().remainder(360).unique()
         assert turns.tolist() == [30.0 * k for k in range(12)]
         assert float(starts[:, 1:3].abs().max()) < 1e-6
         assert float(starts[:, 4:7].abs().max()) < 1e-5  # of the size that the section has
+
+    def test_also_beside_the_middle(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+        starts = self.starts(case, encoder, parallel=True)
+        far = starts[:, 7:9].norm(dim=1)
+        side = 0.15 * float(max(case.plates.extent[:2]))
+        # Twelve turns, in the middle twice (the encoder says nothing of a shift) and on four sides.
+        assert float((far < 1e-3).double().mean()) == pytest.approx(2 / 6)
+        assert float(((far - side).abs() < 1e-3).double().mean()) == pytest.approx(4 / 6)
+
+    def test_tilted_where_sections_are_not_parallel(self, case: AtlasCase, encoder: TrainedEncoder) -> None:
+        tilts = torch.rad2deg(self.starts(case, encoder, parallel=False)[:, 1:3]).round().unique(dim=0)
+        assert sorted(tilts.tolist()) == [[-10, 0], [0, -10], [0, 0], [0, 10], [10, 0]]
 
 
 class TestAligned:

@@ -10,7 +10,7 @@ import torch
 from regsuite.io.sections import section_grid
 from regsuite.learning.anatomy import Anatomy
 from regsuite.methods.sections.identify import View
-from regsuite.methods.sections.pose import Posed, angles_of, posed
+from regsuite.methods.sections.pose import Posed, Search, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
@@ -170,36 +170,58 @@ class TestEnergy:
 
 
 class TestManyStarts:
-    def test_the_best_comes_first_and_so_many_go_on(self, anatomy: Anatomy) -> None:
+    def test_the_best_comes_first(self, anatomy: Anatomy) -> None:
         truth = torch.from_numpy(TRUTHS[0])
         compared = problem(anatomy, truth)
         starts = torch.stack([truth + k * torch.from_numpy(OFF) for k in (2.5, -2.0, 0.6, 1.5, -1.5)])
-        found = slice_all(compared, starts, [True] * 9, ((0, 4), (12, 3), (10, 2)), Progress(), 0.5)
-        assert len(found) == 2
-        assert found[0].energy <= found[1].energy
-        assert found[0].energy == pytest.approx(float(compared.energy(found[0].pose[None])[0]))
-        assert float((found[0].pose - truth)[0].abs()) < 0.15  # mm, of 0.3 at the nearest start
-        assert found[0].energy < float(compared.energy(starts).min())
+        found = slice_all(compared, starts, [True] * 9, 20, 0.15, Progress(), 0.5)
+        energies = [each.energy for each in found]
+        assert energies == sorted(energies)
+        assert energies == pytest.approx([float(compared.energy(each.pose[None])[0]) for each in found])
+        assert float((found[0].pose - truth)[0].abs()) < 0.2  # mm, of 0.3 at the nearest start
+        assert energies[0] < float(compared.energy(starts).min())
 
     def test_without_iterations_they_are_ranked_as_they_are(self, anatomy: Anatomy) -> None:
         truth = torch.from_numpy(TRUTHS[0])
         starts = torch.stack([truth + k * torch.from_numpy(OFF) for k in (1.0, 0.1, 0.5)])
-        found = slice_all(problem(anatomy, truth), starts, [True] * 9, ((0, 3),), Progress(), 0.5)
+        found = slice_all(problem(anatomy, truth), starts, [True] * 9, 0, 0.2, Progress(), 0.5)
         assert [each.pose.tolist() for each in found] == starts[[1, 2, 0]].tolist()
+
+    def test_each_goes_its_own_way_however_many_there_are(self, anatomy: Anatomy) -> None:
+        truth = torch.from_numpy(TRUTHS[0])
+        compared, start = problem(anatomy, truth), truth + torch.from_numpy(OFF)
+        starts = torch.cat([start[None], start + 0.3 * torch.randn(300, 9, dtype=torch.float64)])
+        (alone,) = slice_all(compared, starts[:1], [True] * 9, 2, 0.2, Progress(), 0.5)
+        found = slice_all(compared, starts, [True] * 9, 2, 0.2, Progress(), 0.5)
+        assert len(found) == 301
+        assert min(float((each.pose - alone.pose).abs().max()) for each in found) < 1e-9
 
     def test_what_is_not_free_stays(self, anatomy: Anatomy) -> None:
         truth = torch.from_numpy(TRUTHS[0])
         start = (truth + torch.from_numpy(OFF))[None]
         free = [True, False, False, True, False, False, False, True, True]
-        (found,) = slice_all(problem(anatomy, truth), start, free, ((5, 1),), Progress(), 0.5)
-        moved = (found.pose != start[0]).tolist()
-        assert moved == free
+        (found,) = slice_all(problem(anatomy, truth), start, free, 5, 0.2, Progress(), 0.5)
+        assert (found.pose != start[0]).tolist() == free
 
     def test_a_start_that_shows_nothing_spoils_no_other(self, anatomy: Anatomy) -> None:
         truth = torch.from_numpy(TRUTHS[0])
         near = truth + 0.5 * torch.from_numpy(OFF)
         starts = torch.stack([torch.full_like(near, math.nan), near])
-        found = slice_all(problem(anatomy, truth), starts, [True] * 9, ((5, 2),), Progress(), 0.5)
-        (alone,) = slice_all(problem(anatomy, truth), near[None], [True] * 9, ((5, 1),), Progress(), 0.5)
+        found = slice_all(problem(anatomy, truth), starts, [True] * 9, 5, 0.2, Progress(), 0.5)
+        (alone,) = slice_all(problem(anatomy, truth), near[None], [True] * 9, 5, 0.2, Progress(), 0.5)
         assert found[0].pose.tolist() == pytest.approx(alone.pose.tolist())
         assert found[1].energy == math.inf
+
+    def test_candidates_lie_in_different_places(self, case: AtlasCase, anatomy: Anatomy) -> None:
+        # Six starts about the truth lead to one place, and one far off to another.
+        truth = TRUTHS[0]
+        section = prepared(section_of(case, truth))
+        near = [torch.from_numpy(truth + k * OFF).float() for k in (-0.4, -0.2, 0.1, 0.3, 0.5, 0.6)]
+        far = torch.from_numpy(truth).float() - torch.tensor([4.0, *[0.0] * 8])
+        search = Search(section, upright(), anatomy, True, True, Progress())
+        found = search.candidates(torch.stack([*near, far]))
+        assert len(found) >= 2
+        assert float(found[0].pose[0]) == pytest.approx(truth[0], abs=0.1)
+        apart = [abs(float(each.pose[0] - found[0].pose[0])) for each in found[1:]]
+        turned = [abs(float(each.pose[3] - found[0].pose[3])) for each in found[1:]]
+        assert all(off > 2 * anatomy.pixel or turn > 0.2 for off, turn in zip(apart, turned, strict=True))

@@ -1,8 +1,8 @@
 """The figures of sections identified in an atlas.
 
 The quick form trains an encoder for some hundred iterations, which is little, and tries it on every sixth plate; the
-full form trains for REGSUITE_TRAIN_MINUTES (45) and takes every plate. Where REGSUITE_ENCODER names an encoder that was
-trained before, neither trains one. No encoder sees anything but the atlas itself.
+full form trains for REGSUITE_TRAIN_MINUTES (45) and takes every second plate. Where REGSUITE_ENCODER names an encoder
+that was trained before, neither trains one. No encoder sees anything but the atlas itself.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class Sections(Measured):
     def __init__(self, encoder: Encoder) -> None:
         super().__init__(encoder.workshop, encoder.full)
         self.encoder = encoder
-        self.every = 1 if self.full else 6
+        self.every = 2 if self.full else 6
 
     def identified(self, kind: Kind, cut: str, oblique: bool = False) -> list[Figures]:
         """Figures of each section, as :func:`Benchmarks.slice_trials.identified` gives them."""
@@ -175,8 +175,8 @@ class Oblique(Sections):
         everything = next(line for line in reversed(self.lines) if line[1] == "all")
         data = f"{self.data(kind, found)}, cut at up to 15°"
         return [
-            row("error of an angle, median", data, "°", everything[3]),
-            row("error of the position, median", data, "plates", everything[5]),
+            row("error of an angle, median", data, "°", everything[3], goal="<= 2"),
+            row("error of the position, median", data, "plates", everything[5], goal="<= 1"),
             row(f"position within {_WITHIN} plates", data, "share", everything[7]),
         ]
 
@@ -190,6 +190,7 @@ def _times(data: str, peer: str, ours: Sequence[Figures], theirs: Sequence[Figur
         row("time to identify a section", data, "s", alone, goal="< peer", peer=peer, peer_value=slow),
         row("time of the whole method but the fit", data, "s", whole, goal="< peer", peer=peer, peer_value=slow),
         row("how much faster a section is identified", data, "times", slow / alone),
+        row("memory", data, "MiB", ours[0]["memory_mb"], peer=peer, peer_value=theirs[0]["memory_mb"]),
     ]
 
 

@@ -58,7 +58,9 @@ def identified(
     brains = Brains(folders)
     trial = _Trial(brains, encoder, cut)
     trial.figures(next(cuts(brains, volume, skull, oblique, every, seed)))  # no first use is measured
-    return [trial.figures(each) for each in cuts(brains, volume, skull, oblique, every, seed)]
+    with Cost() as cost:
+        found = [trial.figures(each) for each in cuts(brains, volume, skull, oblique, every, seed)]
+    return [each | {"memory_mb": cost.figures["memory_mb"]} for each in found]
 
 
 class _Trial:
@@ -101,16 +103,19 @@ def by_information(
     folders: Folders, volume: str, skull: bool, every: int, chosen: int, seed: int, iterations: int
 ) -> list[Values]:
     """The baseline on every ``chosen``-th of the sections of :func:`identified`."""
-    brains, found = Brains(folders), []
-    for section in list(cuts(brains, volume, skull, False, every, seed))[::chosen]:
-        started = time.perf_counter()
-        ready = prepared(section.image)
-        plates = ranked(ready.picture, ready.pixel, brains.template, brains.plates, iterations, Progress())
-        rank = next(place for place, each in enumerate(plates) if each.plate == section.plate)
-        seconds = time.perf_counter() - started
-        off = abs(plates[0].plate - section.plate)
-        found.append(
-            {"plate": section.plate, "partial": section.partial, "information": rank, "plates_off": off}
-            | {"seconds": seconds}
-        )
-    return found
+    brains = Brains(folders)
+    sections = list(cuts(brains, volume, skull, False, every, seed))[::chosen]
+    with Cost() as cost:
+        found = [_by_information(brains, section, iterations) for section in sections]
+    return [each | {"memory_mb": cost.figures["memory_mb"]} for each in found]
+
+
+def _by_information(brains: Brains, section: Cut, iterations: int) -> Values:
+    started = time.perf_counter()
+    ready = prepared(section.image)
+    plates = ranked(ready.picture, ready.pixel, brains.template, brains.plates, iterations, Progress())
+    rank = next(place for place, each in enumerate(plates) if each.plate == section.plate)
+    seconds = time.perf_counter() - started
+    off = abs(plates[0].plate - section.plate)
+    found = {"plate": section.plate, "partial": section.partial, "information": rank, "plates_off": off}
+    return {**found, "seconds": seconds}

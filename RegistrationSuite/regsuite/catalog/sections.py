@@ -158,9 +158,11 @@ class EncoderParameters:
         choices=("resnet10-narrow", "resnet18", "resnet34", "resnet50"),
         advanced=True,
     )
-    batch: int = parameter(40, "Batch", "Sections an iteration.", minimum=4, maximum=1024, advanced=True)
+    batch: int = parameter(
+        64, "Batch", "Sections an iteration, two of each plane.", minimum=4, maximum=1024, advanced=True
+    )
     rate: float = parameter(
-        0.0015, "Learning rate", "Of Adam, at its largest.", minimum=1e-6, maximum=0.1, advanced=True
+        0.002, "Learning rate", "Of Adam, at its largest.", minimum=1e-6, maximum=0.1, advanced=True
     )
     margin: float = parameter(
         0.7,
@@ -275,7 +277,9 @@ METHODS = (
         presets=(
             Preset("default", "Half an hour", "On two cores; a few minutes on a graphics card.", {}),
             Preset("quick", "A few minutes", "To try things out.", {"iterations": 1000}),
-            Preset("paper", "As in the paper", "Semi-hard triplets.", {"loss": "semi-hard", "margin": 0.3}),
+            Preset(
+                "paper", "As in the paper", "Semi-hard triplets.", {"loss": "semi-hard", "margin": 0.3, "rate": 0.001}
+            ),
         ),
         entry="regsuite.methods.sections:run_atlas_encoder",
         dimensions=(3,),

@@ -36,8 +36,8 @@ class Settings:
     loss: Name = "neighbours"
     iterations: int = 8000
     minutes: float = 0.0
-    batch: int = 40
-    rate: float = 1.5e-3
+    batch: int = 64
+    rate: float = 2e-3
     margin: float = 0.7
     reach: float = 0.12
 

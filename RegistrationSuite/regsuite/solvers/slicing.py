@@ -27,8 +27,8 @@ _SPREAD = (0.17, 0.17, math.inf, 0.1, 0.1, 0.06)
 """σ of pitch, yaw (rad), rotation, scales and shear: how sections are cut, and how brains differ in size."""
 _FIRST = 0.5
 """Of a step, by which the search begins."""
-_RATE = 0.2
-"""Of a step, Adam's, in the first round of many starts that go together; in the second half of it, and so on."""
+_TOGETHER = 256
+"""Poses whose pictures are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -97,35 +97,30 @@ def slice_all(
     problem: Problem,
     starts: Tensor,
     free: Sequence[bool],
-    rounds: Sequence[tuple[int, int]],
+    iterations: int,
+    rate: float,
     progress: Progress,
     unit: float,
 ) -> list[Found]:
-    """The same from many starts (K, 9) at once, roughly: the best first.
+    """The same from many starts (K, 9) at once, roughly (Adam, Kingma and Ba 2015): the best first.
 
-    rounds: iterations of each (Adam, Kingma and Ba 2015; every start goes its own way), and how many of the best go on.
+    rate: of Adam, in steps that change a picture as much as a turn of 5° does.
     """
-    scale, poses = _scale(free, unit, starts), starts
-    for place, (iterations, kept) in enumerate(rounds):
-        poses = _gone(problem, poses, scale, iterations, _RATE / (1 + place), progress)
-        with torch.no_grad():
-            energies = torch.nan_to_num(problem.energy(poses), nan=math.inf)
-        order = energies.argsort()[:kept]
-        poses, energies = poses[order], energies[order]
-    return [Found(pose, float(energy)) for pose, energy in zip(poses, energies, strict=True)]
-
-
-def _gone(problem: Problem, starts: Tensor, scale: Tensor, iterations: int, rate: float, progress: Progress) -> Tensor:
-    """(K, 9): where so many iterations of Adam lead."""
+    scale = _scale(free, unit, starts)
     q = torch.zeros_like(starts, requires_grad=True)
     search = torch.optim.Adam([q], lr=rate)
     for _ in range(iterations):
         progress.check()
         search.zero_grad()
-        problem.energy(starts + q * scale).nansum().backward()
+        for start, part in zip(starts.split(_TOGETHER), q.split(_TOGETHER), strict=True):
+            problem.energy(start + part * scale).nansum().backward()
         q.grad = torch.nan_to_num(q.grad) if q.grad is not None else None
         search.step()
-    return (starts + q * scale).detach()
+    poses = (starts + q * scale).detach()
+    with torch.no_grad():
+        energies = torch.cat([problem.energy(part) for part in poses.split(_TOGETHER)])
+    energies = torch.nan_to_num(energies, nan=math.inf)
+    return [Found(poses[place], float(energies[place])) for place in energies.argsort()]
 
 
 def _scale(free: Sequence[bool], unit: float, like: Tensor) -> Tensor:

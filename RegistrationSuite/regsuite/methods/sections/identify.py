@@ -25,8 +25,13 @@ _LOOKED_AT_AGAIN = 6
 _STARTS, _APART = (8, 3), 2.5
 """Known poses to start from, of the best view and of each other one, and how far apart in depth, pixels of the
 encoder's pictures."""
-_EVERY = 5.0
-"""Pixels between depths, where all of the atlas is searched."""
+_EVERY, _BESIDE = 5.0, 0.15
+"""Where all of the atlas is searched: pixels between depths, and how far beside the tissue's middle that of the plate
+is looked for, in parts of the atlas's size: a part of a section, or more than one, has another."""
+_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_STRAIGHT = ((0.0, 0.0),)
+_TILTS = (*_STRAIGHT, (10.0, 0.0), (-10.0, 0.0), (0.0, 10.0), (0.0, -10.0))
+"""Degrees of pitch and yaw."""
 _DIFFERENT = torch.tensor([1.5, 1, 1, 0.2, 0.15, 1, 1, 1, 1])
 """Pixels of depth, rad, and logarithm of the scale by which two starts differ at least."""
 _LIKELY = (0.02, 3.0)
@@ -186,20 +191,34 @@ def _starts(looks: Sequence[_Look], poses: Tensor, anatomy: Anatomy, parallel: b
     return torch.stack(chosen)
 
 
-def everywhere(section: Prepared, trained: TrainedEncoder, view: View) -> Tensor:
-    """(S, 9), in that view: parallel poses all over the atlas, at all turns."""
+def everywhere(section: Prepared, trained: TrainedEncoder, view: View, parallel: bool) -> Tensor:
+    """(S, 9), in that view: poses all over the atlas, at all turns, beside the tissue's middle too, and tilted."""
     anatomy = trained.anatomy
     half = float(anatomy.plates.extent[2]) / 2
     depths = torch.linspace(-half, half, max(2, round(2 * half / (_EVERY * anatomy.pixel))) + 1)[1:-1]
-    views = _turned_views(section, view.scale if not view.pixel_known else 1.0)
-    _, said = _looked(section, trained, views)
-    middle = anatomy.plates.matrices(torch.zeros(1, len(POSE)))[0]
-    found = []
-    for other in torch.cat([views, views @ _corrections(said, pixel_known=True)]):
-        flat = anatomy.plates.pose_of(middle @ torch.linalg.inv(other) @ view.placed).float().repeat(len(depths), 1)
-        flat[:, 0] = depths
-        found.append(flat)
-    return torch.cat(found)
+    turned = _turned_views(section, 1.0 if view.pixel_known else view.scale)
+    _, said = _looked(section, trained, turned)
+    views = torch.cat([turned, turned @ _corrections(said, pixel_known=True)])
+    starts = [_in_view(views, view, anatomy, tilt) for tilt in (_STRAIGHT if parallel else _TILTS)]
+    starts += [_in_view(turned @ _moved(side, anatomy), view, anatomy, (0.0, 0.0)) for side in _SIDES]
+    flat = torch.cat(starts).repeat_interleave(len(depths), dim=0)
+    flat[:, 0] += depths.repeat(len(flat) // len(depths))
+    return flat
+
+
+def _in_view(views: Tensor, view: View, anatomy: Anatomy, tilt: tuple[float, float]) -> Tensor:
+    """(V, 9), in ``view``: the middle of the atlas, cut at pitch and yaw (degrees), as it lies in views (V, 4, 4)."""
+    pose = torch.zeros(1, len(POSE))
+    pose[0, 1:3] = torch.deg2rad(torch.tensor(tilt))
+    plane = anatomy.plates.matrices(pose)[0]
+    return torch.stack([anatomy.plates.pose_of(plane @ torch.linalg.inv(each) @ view.placed) for each in views]).float()
+
+
+def _moved(side: tuple[int, int], anatomy: Anatomy) -> Tensor:
+    """(4, 4): beside where a view was."""
+    moved = torch.eye(4)
+    moved[:2, 3] = _BESIDE * float(max(anatomy.plates.extent[:2])) * torch.tensor(side)
+    return moved
 
 
 def _heard(said: Tensor, anatomy: Anatomy, parallel: bool) -> Tensor:

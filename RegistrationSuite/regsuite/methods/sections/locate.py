@@ -22,7 +22,7 @@ def located(
     """Of an identified section; its distances are then those of the section as it lies."""
     view = identified.view
     search = Search(section, view, trained.anatomy, not parallel, True, progress)
-    found = search.candidates(torch.cat([identified.starts, everywhere(section, trained, view)]))
+    found = search.candidates(torch.cat([identified.starts, everywhere(section, trained, view, parallel)]))
     distances, away = aligned(section, trained, view, torch.stack([each.pose for each in found]))
     away = away / float(trained.card["training"]["margin"])
     costs = [each.energy + _LEARNED * float(far) ** 2 for each, far in zip(found, away, strict=True)]

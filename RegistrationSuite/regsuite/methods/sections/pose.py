@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,16 +16,14 @@ from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.prepared import Prepared, missing, shown_at, tissue_on
 from regsuite.progress import Progress
 from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
-from regsuite.spatial.plates import Plates, cut, flat_points
+from regsuite.spatial.plates import POSE, Plates, cut, flat_points
 
-_COARSE = 2.7
-"""Distance of the points that are compared at first, in pixels of the encoder's pictures."""
-_ROUNDS = ((10, 20), (10, 20))
-"""Of the search from all starts: iterations, and how many go on."""
-_MANY = ((0, 120), (8, 40))
-"""The rounds before, where starts are many: those that are best as they are go on."""
-_KEPT, _APART = 6, 3.0
-"""Of what was found, and how far apart they are: pixels in depth, or as many tenths of a radian in the plane."""
+_ROUNDS = ((2.7, 0, 300, 0.2), (2.7, 4, 120, 0.2), (2.7, 6, 60, 0.2), (2.7, 10, 24, 0.1), (1.35, 8, 6, 0.1))
+"""Of the search from all starts: distance of the points that are compared, in pixels of the encoder's pictures;
+iterations; how many go on, none near another, for coarse pictures of wrong places may agree better than the right one;
+and the rate."""
+_APART = 2.5
+"""How far apart they are: pixels in depth, or as many tenths of a radian in the plane."""
 _MIDDLE, _FINE = (1.35, 24, 0.01), (0.8, 16, 0.0)
 """Of the searches that follow: distance of the points, iterations, and ε, what an odd pose costs, which at last is
 nothing, so that it draws no pose away."""
@@ -60,12 +57,13 @@ class Search:
 
     def candidates(self, starts: Tensor) -> list[Found]:
         """What is found from ``starts`` (K, 9), the likeliest first, none near another."""
-        many = _MANY if len(starts) > _MANY[0][1] else ()
-        rounds = (*many, *_ROUNDS)
-        found = slice_all(
-            self._problem(_COARSE, None, _MIDDLE[2]), starts.float(), self._free, rounds, self.progress, self._unit
-        )
-        return sorted((self.refined(each, *_MIDDLE) for each in self._apart(found)), key=lambda each: each.energy)
+        found, poses = list[Found](), starts.float()
+        for step, iterations, kept, rate in _ROUNDS:
+            problem = self._problem(step, None, _MIDDLE[2])
+            found = slice_all(problem, poses, self._free, iterations, rate, self.progress, self._unit)
+            found = self._apart(found, kept)
+            poses = torch.stack([each.pose for each in found])
+        return sorted((self.refined(each, *_MIDDLE) for each in found), key=lambda each: each.energy)
 
     def posed(self, found: Found) -> Posed:
         """At the finest level."""
@@ -77,13 +75,16 @@ class Search:
         problem = self._problem(step, found.pose, odd)
         return slice_to(problem, found.pose, self._free, iterations, self.progress, self._unit)
 
-    def _apart(self, found: Sequence[Found]) -> list[Found]:
-        """The likeliest few of different places."""
-        chosen, far = list[Found](), _APART * torch.tensor([self.anatomy.pixel, *[math.inf] * 2, 0.1, *[math.inf] * 5])
-        for each in found:
-            if len(chosen) < _KEPT and all(float(((each.pose - other.pose) / far).abs().max()) > 1 for other in chosen):
-                chosen.append(each)
-        return chosen
+    def _apart(self, found: Sequence[Found], count: int) -> list[Found]:
+        """The first so many of different places."""
+        far = _APART * torch.tensor([self.anatomy.pixel, 0.1])
+        places = torch.stack([each.pose for each in found])[:, [0, POSE.index("rotation")]] / far
+        chosen, free = list[int](), torch.ones(len(found), dtype=torch.bool)
+        for place in range(len(found)):
+            if len(chosen) < count and bool(free[place]):
+                chosen.append(place)
+                free &= (places - places[place]).abs().amax(dim=1) > 1
+        return [found[place] for place in chosen]
 
     @property
     def _free(self) -> list[bool]:
