@@ -60,7 +60,7 @@ class Place:
     """Where a section was found.
 
     grid: the atlas's, in the world, when it was found; axis, spacing: of its plates; pose: nine numbers;
-    section_to_plane: (4, 4) from the section's RAS mm to mm in the plane.
+    section_to_plane: (4, 4) from the section's RAS mm to mm in the plane; side: which one of the section is seen.
     """
 
     grid: Grid
@@ -68,6 +68,7 @@ class Place:
     spacing: float
     pose: tuple[float, ...]
     section_to_plane: np.ndarray
+    side: str = "front"
 
     @property
     def plates(self) -> Plates:
@@ -129,7 +130,8 @@ def place_of(nodes: Mapping[str, Any]) -> Place | None:
     if atlas is None or not {"axis", "spacing", "pose", "section_to_plane"} <= set(chosen):
         return None
     pose = tuple(float(value) for value in chosen["pose"])
-    return Place(_grid(atlas), chosen["axis"], chosen["spacing"], pose, np.array(chosen["section_to_plane"]))
+    section_to_plane, side = np.array(chosen["section_to_plane"]), chosen.get("side", "front")
+    return Place(_grid(atlas), chosen["axis"], chosen["spacing"], pose, section_to_plane, side)
 
 
 def _grid(described: Mapping[str, Any]) -> Grid:

@@ -15,7 +15,7 @@ from regsuite.learning.pictures import stretched
 from regsuite.methods.sections import pose
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.phantoms.atlas import AtlasCase, atlas_case
-from regsuite.spatial.plates import POSE
+from regsuite.spatial.plates import POSE, Plates
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,15 +39,20 @@ def seen(pictures: Tensor) -> Tensor:
 @cache
 def seeing() -> Seeing:
     """Of that brain; it gives every plate odds of exp(3)."""
+    return seeing_along(brain().plates)
+
+
+def seeing_along(plates: Plates) -> Seeing:
+    """The same of other plates."""
     case = brain()
-    anatomy = Anatomy.of(case.template, case.labels, case.plates)
+    anatomy = Anatomy.of(case.template, case.labels, plates)
     poses = gallery_poses(anatomy)
     weights = torch.zeros(10)
     weights[0], weights[7:] = 3.0, 1.0
     return Seeing(
         SliceEncoder(),
         anatomy,
-        plates=seen(anatomy.plate_pictures(case.plates.poses().float())),
+        plates=seen(anatomy.plate_pictures(plates.poses().float())),
         gallery=seen(anatomy.plate_pictures(poses)),
         gallery_poses=poses,
         sureness=weights,

@@ -9,7 +9,7 @@ from regsuite import io
 from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.errors import InputError
 from regsuite.learning.encoder import TrainedEncoder
-from regsuite.methods.sections.given import Given, started_view
+from regsuite.methods.sections.given import Given, sees_the_back, started_view
 from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.pose import matrix_to_atlas
 from regsuite.methods.sections.prepared import Prepared, prepared
@@ -100,7 +100,6 @@ class TestRefused:
             ({"anchoring": (1.0,) * 8}, "nine numbers"),
             ({"anchoring": (3.0,)}, "nine numbers"),
             ({"anchoring": (0.0,) * 9}, "without an area"),
-            ({"anchoring": (0.0, 20, 0, 40, 0, 0, 0, 0, -30)}, "mirrored"),
             ({"anchoring": (20.0, 0, 40, 0, 40, 0, 0, 0, -30)}, "across"),
         ],
         ids=str,
@@ -110,3 +109,19 @@ class TestRefused:
     ) -> None:
         with pytest.raises(InputError, match=words):
             started(encoder, section, case, **chosen)
+
+
+@pytest.mark.parametrize(
+    ("anchoring", "back"),
+    [
+        ((40.0, 20, 30, -40, 0, 0, 0, 0, -30), False),
+        ((0.0, 20, 30, 40, 0, 0, 0, 0, -30), True),
+        ((0.0,) * 9, False),
+        ((0.0,), False),
+    ],
+)
+def test_an_anchoring_tells_the_side(
+    encoder: TrainedEncoder, section: Prepared, case: AtlasCase, anchoring: tuple[float, ...], back: bool
+) -> None:
+    chosen = AtlasSliceParameters(anchoring=anchoring)
+    assert sees_the_back(chosen, section, case.template.grid, encoder.anatomy.plates) is back

@@ -15,7 +15,8 @@ from regsuite.phantoms.atlas import AtlasCase, section_of
 from regsuite.progress import Context
 from regsuite.registration import Registration
 from regsuite.spatial import Image
-from section_samples import Seeing, brain, nothing_learned, pose_of, seeing
+from regsuite.spatial.plates import Plates
+from section_samples import Seeing, brain, nothing_learned, pose_of, seeing, seeing_along
 
 TRUTH = pose_of(depth=1.3, pitch=0.1, yaw=-0.08, rotation=0.06, scale_x=0.04, scale_y=-0.03, shift_x=0.3)
 PIXEL_UM = 80 * np.exp((0.04 - 0.03) / 2)
@@ -146,3 +147,55 @@ class TestNotes:
         found = run(section(case), largest_angle=3.0, plate=17.0)
         assert (found.metrics["pitch_deg"], found.metrics["yaw_deg"]) == (0, 0)
         assert "more than 3°" in " ".join(found.notes)
+
+
+def mirrored(section: Image) -> Image:
+    return replace(section, data=section.data.flip(4))
+
+
+def mirrored_error(case: AtlasCase, found: Registration) -> float:
+    """mm, the largest over places on the mirrored section."""
+    matrix = case.plates.matrices(torch.from_numpy(TRUTH)[None])[0]
+    flat = torch.tensor([[x, y, 0.0, 1.0] for x in (-3.0, 0.0, 3.0) for y in (-2.0, 2.0)], dtype=torch.float64)
+    here = torch.as_tensor(found.fixed_grid.centre) + torch.zeros(len(flat), 3, dtype=torch.float64)
+    here[:, :2] += flat[:, :2] * torch.tensor([1.0, -1.0])  # columns run to the left
+    return float((found.transform.points(here) - (flat @ matrix.T)[:, :3]).norm(dim=1).max())
+
+
+class TestOtherSide:
+    def test_what_is_said_to_lie_on_its_other_side_is_turned_over(self, case: AtlasCase, run: Any) -> None:
+        shown = mirrored(section(case))
+        found = run(shown, side="back", plate=17.0, deformation="smooth")
+        assert mirrored_error(case, found) < 0.1
+        assert float((found.warped.data - shown.data).abs().mean()) < 0.01
+        assert "The section lies on its other side, mirrored: it was turned over." in found.notes
+        assert found.record["chosen"]["side"] == "back"
+        markers = np.array(found.record["chosen"]["markers"])
+        assert np.abs(markers[:, :2] - markers[:, 2:]).max() < 0.02
+
+    @pytest.mark.parametrize("name", ["anchoring", "pose"])
+    def test_what_it_says_starts_another_where_it_ended(self, case: AtlasCase, run: Any, name: str) -> None:
+        shown = mirrored(section(case))
+        chosen = run(shown, side="back", plate=17.0).record["chosen"]
+        side = {"side": "back"} if name == "pose" else {}  # an anchoring tells itself
+        again = run(shown, **{name: tuple(chosen[name])}, **side)
+        assert mirrored_error(case, again) < 0.05
+        assert again.record["chosen"]["side"] == "back"
+
+    def test_markers_lie_where_the_file_has_them(self, case: AtlasCase, run: Any) -> None:
+        # The right half of the file is left blank.
+        shown = mirrored(section(case))
+        shown.data[..., 80:] = 0
+        markers = np.array(run(shown, side="back", plate=17.0, deformation="smooth").record["chosen"]["markers"])
+        assert len(markers) > 5
+        assert markers[:, 2].max() < 0.51
+
+    @pytest.mark.parametrize("over", [False, True])
+    def test_of_sagittal_plates_the_side_is_found(self, case: AtlasCase, run: Any, over: bool) -> None:
+        plates = Plates(case.template.grid, "sagittal", 0.5)
+        sagittal = replace(case, plates=plates)
+        shown = section_of(sagittal, pose_of(depth=1.5), shape=(120, 200))
+        found = run(mirrored(shown) if over else shown, seeing_along(plates), cut="parallel")
+        assert found.record["chosen"]["side"] == ("back" if over else "front")
+        assert abs(found.metrics["depth_mm"]) == pytest.approx(1.5, abs=0.1)  # left and right are alike
+        assert ("turned over" in " ".join(found.notes)) is over

@@ -24,8 +24,8 @@ ALONE = "atlas-slice"
 """The method that finds one section of a series again."""
 LEARNED, USED = "checkpoint", "encoder"
 """The output that a training writes, and the input that takes it."""
-STARTS = ("plate", "pose", "anchoring")
-"""Parameters that say where one section lies, and tell nothing of the next one."""
+STARTS = {"plate": "0", "pose": "0", "anchoring": "0", "side": "automatic"}
+"""Parameters that say where one section lies, and tell nothing of the next one, with what leaves them open."""
 
 
 class SectionPanel(MethodPanel):
@@ -70,7 +70,7 @@ class SectionPanel(MethodPanel):
         if not self._scene_changes and any(self._is_another(role) for role in ("fixed", "moving")):
             for role in ("fixed", "moving"):
                 self.form.inputs[role].keep(self.state)
-            self._set(dict.fromkeys(STARTS, "0"))
+            self._set(STARTS)
         super().onChanged()
 
     def _is_another(self, role: str) -> bool:

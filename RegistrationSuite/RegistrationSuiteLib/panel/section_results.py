@@ -212,7 +212,12 @@ class SectionResults(ResultsView):
 
     def onUsePlate(self) -> None:
         chosen = plates.candidates_of(self.nodes["ranking"])[self.plates_ui.candidatesList.currentRow - 1]
-        self._again({"plate": chosen.plate, "pose": "0"})
+        self._again({"plate": chosen.plate, "pose": "0", **self._side()})
+
+    def _side(self) -> dict[str, Any]:
+        """Which side of the section was seen, as far as the method is told."""
+        found = plates.place_of(self.nodes)
+        return {"side": found.side} if found is not None and "side" in self._takes else {}
 
     def onRanking(self) -> None:
         display.show_table(self.nodes["ranking"])
@@ -307,7 +312,7 @@ class SectionResults(ResultsView):
 
     def onAccept(self) -> None:
         pose = self._pose()
-        self._again({"pose": value_text(pose), "plate": "0"})
+        self._again({"pose": value_text(pose), "plate": "0", **self._side()})
 
     # --- in 3D ---
 

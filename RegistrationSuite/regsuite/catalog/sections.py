@@ -57,6 +57,14 @@ class AtlasSliceParameters(SectionParameters):
         "Whether the section may be cut at an angle to the plates, or is parallel to them.",
         choices=("oblique", "parallel"),
     )
+    side: str = parameter(
+        "automatic",
+        "Side",
+        "Which side of the section is seen. From the back it shows the plate mirrored. Automatic finds it for sagittal "
+        "plates and takes the front for others, where left and right look alike.",
+        choices=("automatic", "front", "back"),
+        advanced=True,
+    )
     largest_angle: float = parameter(
         20.0, "Largest angle", "Between section and plates.", unit="°", minimum=0.0, maximum=30.0, advanced=True
     )

@@ -15,7 +15,7 @@ from regsuite.learning.encoder import TrainedEncoder
 from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.prepared import Prepared
 from regsuite.spatial import Grid
-from regsuite.spatial.plates import POSE
+from regsuite.spatial.plates import POSE, Plates
 
 _ANCHORING = 9
 
@@ -48,24 +48,36 @@ def started_view(
     return None
 
 
+def sees_the_back(chosen: AtlasSliceParameters, section: Prepared, atlas: Grid, plates: Plates) -> bool:
+    """Whether an anchoring that was given shows the section mirrored."""
+    if len(chosen.anchoring) != _ANCHORING:
+        return False
+    try:
+        linear = plates.frame.T @ _matrix(chosen.anchoring, section, atlas)[:3, :2]
+    except ValueError:
+        return False
+    return float(np.cross(linear[:, 0], linear[:, 1])[2]) < 0
+
+
+def _matrix(anchoring: tuple[float, ...], section: Prepared, atlas: Grid) -> np.ndarray:
+    """(4, 4) from the section's flat mm to the atlas's RAS mm. ValueError where the anchoring has no area."""
+    height, width = section.picture.shape[2:]
+    anchored = AnchoredSection("", 0, width, height, anchoring)  # type: ignore[arg-type]
+    # The picture's corner pixel is where an anchoring's section begins, whatever the section's place in space.
+    return matrix_of(anchored, (section.pixel, section.pixel), atlas) @ np.linalg.inv(section.file_to_flat)
+
+
 def _anchored(
     anchoring: tuple[float, ...], section: Prepared, trained: TrainedEncoder, view: View, atlas: Grid
 ) -> Given:
     if len(anchoring) != _ANCHORING:
         raise InputError(f"An anchoring has nine numbers (o, u, v), not {len(anchoring)}: copy all of them.")
-    height, width = section.picture.shape[2:]
-    anchored = AnchoredSection("", 0, width, height, anchoring)  # type: ignore[arg-type]
-    # The picture's corner pixel is where an anchoring's section begins, whatever the section's place in space.
-    corner = np.eye(4)
-    corner[:2, 3] = (width - 1) / 2 * section.pixel, (height - 1) / 2 * section.pixel
-    flat_to_file = np.diag([-1.0, -1.0, 1.0, 1.0]) @ corner
     try:
-        matrix = matrix_of(anchored, (section.pixel, section.pixel), atlas)
-        pose = trained.anatomy.plates.pose_of(torch.from_numpy(matrix @ flat_to_file))
+        pose = trained.anatomy.plates.pose_of(torch.from_numpy(_matrix(anchoring, section, atlas)))
     except ValueError:
         raise InputError(
-            "The anchoring shows the section mirrored, across the plates or without an area: check that it is of this "
-            "atlas and section."
+            "The anchoring shows the section across the plates or without an area: check that it is of this atlas and "
+            "section."
         ) from None
     return _split(pose, trained, view.pixel_known)
 

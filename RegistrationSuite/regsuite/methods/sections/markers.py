@@ -32,6 +32,8 @@ def markers_of(section: Prepared, matrix: np.ndarray, transform: Transform) -> l
     there = transform.points(torch.from_numpy((flat @ np.linalg.inv(section.to_flat).T)[:, :3])).numpy()
     expected = np.column_stack([there, np.ones(len(there))]) @ (section.to_flat @ np.linalg.inv(matrix)).T
     markers = np.hstack([expected[:, :2] / section.pixel / size + 0.5, places / size])
+    if section.turned_over:  # the file shows the front
+        markers[:, [0, 2]] = 1 - markers[:, [0, 2]]
     return markers[((markers >= 0) & (markers < 1)).all(axis=1)].round(6).tolist()
 
 

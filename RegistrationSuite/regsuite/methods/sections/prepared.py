@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,13 +32,16 @@ _MARGIN = 0.08
 _MISSED = 0.01
 """Share of the plate's tissue that is missing where something is missing at all."""
 
+_OVER = np.diag([-1.0, 1.0, -1.0, 1.0])
+"""Half a turn about the vertical line."""
+
 
 @dataclass(frozen=True)
 class Prepared:
     """picture: (1, 1, H, W), 0 to 1, tissue bright; tissue: (H, W) bool; pixel: mm, in the section's own geometry;
     to_flat: (4, 4) from the section's RAS mm to (right, bottom, up from the paper) mm about the picture's middle;
     inverted: whether the background was brighter than the tissue; channel: which one was taken, from 1, 0 for all;
-    sized: whether the user gave the size of a pixel."""
+    sized: whether the user gave the size of a pixel; turned_over: whether the section is seen from its other side."""
 
     picture: Tensor
     tissue: Tensor
@@ -47,6 +50,7 @@ class Prepared:
     inverted: bool
     channel: int
     sized: bool = False
+    turned_over: bool = False
 
     @property
     def grid(self) -> Grid:
@@ -55,6 +59,25 @@ class Prepared:
         affine = np.diag([self.pixel, self.pixel, 1.0])[[1, 0, 2]]
         affine[:2, 2] = -(width - 1) / 2 * self.pixel, -(height - 1) / 2 * self.pixel
         return Grid.from_affine((height, width), affine)
+
+    def other_side(self) -> Prepared:
+        """The section turned over about its vertical line."""
+        return replace(
+            self,
+            picture=self.picture.flip(3),
+            tissue=self.tissue.flip(1),
+            to_flat=_OVER @ self.to_flat,
+            turned_over=not self.turned_over,
+        )
+
+    @property
+    def file_to_flat(self) -> np.ndarray:
+        """(4, 4) from a place in the picture as its file has it, mm about its first pixel's corner, leftwards and
+        upwards as ``io.sections`` places it, to flat mm."""
+        height, width = self.picture.shape[2:]
+        corner = np.diag([-1.0, -1.0, 1.0, 1.0])
+        corner[:2, 3] = -(width - 1) / 2 * self.pixel, -(height - 1) / 2 * self.pixel
+        return _OVER @ corner if self.turned_over else corner
 
     def middle(self) -> tuple[float, float]:
         """(right, bottom) mm: of the box around the tissue."""

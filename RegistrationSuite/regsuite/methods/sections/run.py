@@ -9,7 +9,7 @@ import torch
 from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
-from regsuite.methods.sections.given import started_view
+from regsuite.methods.sections.given import sees_the_back, started_view
 from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.pose import Posed, angles_of, posed
@@ -49,12 +49,11 @@ class Run:
         """The result."""
         self.progress.step(0.1, "preparing the section")
         section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
-        known = pixel_is_known(section, self.trained)
-        self.progress.step(0.15, "looking for its plate")
-        parallel = self.parameters.cut == "parallel"
-        identified = identify(section, self.trained, known, parallel, self.parameters.plate)
-        self.progress.step(0.25, "slicing the atlas")
-        found, identified = self.placed(section, identified)
+        if self.parameters.side == "back" or sees_the_back(
+            self.parameters, section, self.asked.template.grid, self.plates
+        ):
+            section = section.other_side()
+        section, found, identified = self._searched(section)
         told = Told(self.asked, answer_of(self.trained, section, identified, found))
         self._doubt(section, identified.view, told)
         self.progress.step(0.4, "fitting the plate")
@@ -63,6 +62,29 @@ class Run:
         return result
 
     # --- pose ---
+
+    def _searched(self, section: Prepared) -> tuple[Prepared, Posed, Identified]:
+        """On both sides where the side is to be found: along other axes than from left to right bodies are symmetric,
+        and nothing tells a section from its mirror image."""
+        sides = [section]
+        if self.parameters.side == "automatic" and self.plates.axis == "sagittal" and not self._is_placed:
+            sides.append(section.other_side())
+        found, notes = [], self.notes
+        for side in sides:
+            self.notes = list(notes)
+            self.progress.step(0.15, "looking for its plate")
+            parallel = self.parameters.cut == "parallel"
+            known = pixel_is_known(side, self.trained)
+            identified = identify(side, self.trained, known, parallel, self.parameters.plate)
+            self.progress.step(0.25, "slicing the atlas")
+            found.append((side, *self.placed(side, identified), self.notes))
+        best, posed, identified, self.notes = min(found, key=lambda each: each[1].found.energy)
+        return best, posed, identified
+
+    @property
+    def _is_placed(self) -> bool:
+        """Whether the user said how the section lies in its plane."""
+        return any(self.parameters.anchoring) or any(self.parameters.pose)
 
     def placed(self, section: Prepared, identified: Identified) -> tuple[Posed, Identified]:
         """From the user's start where there is one."""
@@ -100,6 +122,8 @@ class Run:
                 f"The section is turned by {abs(turn):.0f}° against the plates: it was turned back. Where it is upside "
                 "down, check that it does not lie on its other side."
             )
+        if section.turned_over:
+            self.notes.append("The section lies on its other side, mirrored: it was turned over.")
         if section.inverted:
             self.notes.append("The background is brighter than the tissue: brightness was inverted for the comparison.")
         if not view.pixel_known:

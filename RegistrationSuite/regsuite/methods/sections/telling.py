@@ -193,6 +193,7 @@ class Told:
             "pixel": self.pixel_um,
             "pose": whole.tolist(),
             "pose_names": list(POSE),
+            "side": "back" if self.section.turned_over else "front",
             "section_to_plane": to_flat.tolist(),
             "anchoring": self._anchoring(),
             "markers": markers_of(self.section, self.found.matrix, result.transform),
@@ -202,10 +203,7 @@ class Told:
         """As QuickNII has it, of the affine part, in the atlas's own voxels."""
         section = self.section
         height, width = section.picture.shape[2:]
-        corner = np.eye(4)
-        corner[:2, 3] = -(width - 1) / 2 * section.pixel, -(height - 1) / 2 * section.pixel
-        file_to_flat = corner @ np.diag([-1.0, -1.0, 1.0, 1.0])
-        matrix = self.found.matrix @ np.linalg.inv(section.to_flat) @ file_to_flat
+        matrix = self.found.matrix @ np.linalg.inv(section.to_flat) @ section.file_to_flat
         return list(anchoring_of(matrix, width, height, (section.pixel, section.pixel), self.asked.template.grid))
 
 
