@@ -363,6 +363,25 @@ def test_the_next_section_does_not_start_where_the_last_one_was(
     assert found.state.reference("input.fixed") is copied
 
 
+@pytest.mark.parametrize("button", ["acceptButton", "usePlateButton"])
+def test_a_section_seen_from_its_back_is_seen_so_again(
+    panel: Any, nodes: dict[str, Any], finder: Finder, button: str
+) -> None:
+    result = scene_sections.registration()
+    result.record["chosen"]["side"] = "back"
+    give(panel, finder, result)
+    if button == "acceptButton":
+        plates_ui(panel).yawSlider.value = 10.0
+    else:
+        plates_ui(panel).candidatesList.currentRow = 2
+    getattr(plates_ui(panel), button).click()
+    assert finder.jobs[-1].parameters["side"] == "back"
+    give(panel, finder, scene_sections.registration())
+    copied = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, nodes["fixed"], "next")
+    panel.form.inputs["fixed"].selector.setCurrentNode(copied)
+    assert panel.request().parameters["side"] == "automatic"
+
+
 def test_every_way_out_lets_the_atlas_go(found: Any, nodes: dict[str, Any], finder: Finder) -> None:
     ui = plates_ui(found)
     for way in (
