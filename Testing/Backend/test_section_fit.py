@@ -11,9 +11,9 @@ import torch
 from regsuite import evaluation
 from regsuite.io.sections import section_grid
 from regsuite.methods.sections.fit import Fitted, fitted
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.pose import matrix_to_atlas
 from regsuite.methods.sections.prepared import prepared
+from regsuite.methods.sections.views import View
 from regsuite.phantoms.atlas import AtlasCase, atlas_case
 from regsuite.progress import Context
 from regsuite.spatial import Image

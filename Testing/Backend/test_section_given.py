@@ -10,9 +10,9 @@ from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.errors import InputError
 from regsuite.learning.encoder import TrainedEncoder
 from regsuite.methods.sections.given import Given, sees_the_back, started_view
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.pose import matrix_to_atlas
 from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.views import View
 from regsuite.phantoms.atlas import AtlasCase, section_of
 from section_samples import brain, pose_of, seeing
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 from regsuite.io.sections import section_grid
 from regsuite.learning.encoder import TrainedEncoder
-from regsuite.methods.sections.identify import View, aligned, everywhere, identify, pixel_is_known
+from regsuite.methods.sections.identify import aligned, identify, pixel_is_known
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.starts import everywhere
+from regsuite.methods.sections.views import View
 from regsuite.phantoms.atlas import AtlasCase, section_of
 from regsuite.progress import Progress
 from regsuite.spatial import Image

@@ -9,9 +9,9 @@ import pytest
 import torch
 from regsuite.io.sections import section_grid
 from regsuite.learning.anatomy import Anatomy
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.pose import Posed, Search, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.views import View
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
 from regsuite.solvers.slicing import Problem, slice_all, slice_to

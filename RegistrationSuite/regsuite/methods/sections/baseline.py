@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from regsuite.catalog.sections import MutualInformationParameters
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.pose import Posed, matrix_to_atlas
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.telling import Answer, Inputs, Told, asked_of
+from regsuite.methods.sections.views import View
 from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Registration
 from regsuite.solvers.plate_search import search

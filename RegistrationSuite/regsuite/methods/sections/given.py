@@ -12,8 +12,8 @@ from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.errors import InputError
 from regsuite.io.anchoring import AnchoredSection, matrix_of
 from regsuite.learning.encoder import TrainedEncoder
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.prepared import Prepared
+from regsuite.methods.sections.views import View
 from regsuite.spatial import Grid
 from regsuite.spatial.plates import POSE, Plates
 

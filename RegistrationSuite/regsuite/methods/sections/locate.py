@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 
 from regsuite.learning.encoder import TrainedEncoder
-from regsuite.methods.sections.identify import Identified, aligned, everywhere
+from regsuite.methods.sections.identify import Identified, aligned
 from regsuite.methods.sections.pose import Posed, Search
 from regsuite.methods.sections.prepared import Prepared
+from regsuite.methods.sections.starts import everywhere
 from regsuite.progress import Progress
 
 _LEARNED = 0.025

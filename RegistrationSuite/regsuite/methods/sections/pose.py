@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from regsuite.errors import InputError
 from regsuite.learning.anatomy import Anatomy
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.prepared import Prepared, missing, shown_at, tissue_on
+from regsuite.methods.sections.views import View
 from regsuite.progress import Progress
 from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
 from regsuite.spatial.plates import POSE, Plates, cut, flat_points

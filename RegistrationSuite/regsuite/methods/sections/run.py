@@ -10,12 +10,13 @@ from regsuite.catalog.sections import AtlasSliceParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.given import sees_the_back, started_view
-from regsuite.methods.sections.identify import Identified, View, identify, pixel_is_known
+from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, probability
 from regsuite.methods.sections.telling import Answer, Inputs, Told, asked_of
+from regsuite.methods.sections.views import View
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.spatial.plates import Plates

@@ -16,11 +16,11 @@ from regsuite.io.anchoring import anchoring_of
 from regsuite.io.sections import stored_pixel
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.methods.sections.fit import fitted
-from regsuite.methods.sections.identify import View
 from regsuite.methods.sections.markers import markers_of
 from regsuite.methods.sections.measure import region_table
 from regsuite.methods.sections.pose import Posed, angles_of, plane_of
 from regsuite.methods.sections.prepared import Prepared
+from regsuite.methods.sections.views import View
 from regsuite.progress import Context
 from regsuite.registration import Curve, Registration, Table
 from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet
