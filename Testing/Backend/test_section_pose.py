@@ -14,7 +14,7 @@ from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.views import View
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
-from regsuite.solvers.slicing import Problem, slice_all, slice_to
+from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
 from regsuite.spatial import Image
 from regsuite.spatial.plates import POSE, cut, flat_points
 from section_samples import pose_of
@@ -225,3 +225,18 @@ class TestManyStarts:
         apart = [abs(float(each.pose[0] - found[0].pose[0])) for each in found[1:]]
         turned = [abs(float(each.pose[3] - found[0].pose[3])) for each in found[1:]]
         assert all(off > 2 * anatomy.pixel or turn > 0.2 for off, turn in zip(apart, turned, strict=True))
+
+    @pytest.mark.parametrize("view", [0.0, 40.0, 180.0])
+    def test_what_is_turned_has_its_price(self, case: AtlasCase, anatomy: Anatomy, view: float) -> None:
+        # A plane's picture in a view that is turned by so much, and poses that turn it on.
+        angle = math.radians(view)
+        placed = torch.eye(4)
+        placed[:2, :2] = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        section = prepared(section_of(case, TRUTHS[0]))
+        search = Search(section, View(placed, True), anatomy, True, True, Progress())
+        for turn, price in ((0.0, 0.0), (45.0, 0.0), (-45.0, 0.0), (55.0, 0.08), (-90.0, 0.08), (180.0, 0.08)):
+            pose = torch.from_numpy(pose_of(rotation=math.radians(turn - view))).float()
+            in_space = anatomy.plates.matrices(pose[None])[0] @ torch.linalg.inv(placed)
+            whole = float(anatomy.plates.pose_of(in_space)[3])
+            assert math.cos(whole) == pytest.approx(math.cos(math.radians(turn)), abs=1e-5)
+            assert search.cost(Found(pose, 0.3)) == pytest.approx(0.3 + price)

@@ -26,6 +26,6 @@ def located(
     found = search.candidates(torch.cat([identified.starts, everywhere(section, trained, view, parallel)]))
     distances, away = aligned(section, trained, view, torch.stack([each.pose for each in found]))
     away = away / float(trained.card["training"]["margin"])
-    costs = [each.energy + _LEARNED * float(far) ** 2 for each, far in zip(found, away, strict=True)]
+    costs = [search.cost(each) + _LEARNED * float(far) ** 2 for each, far in zip(found, away, strict=True)]
     best = costs.index(min(costs))
     return search.posed(found[best]), replace(identified, distances=distances[best])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ iterations; how many go on, none near another, for coarse pictures of wrong plac
 and the rate."""
 _APART = 2.5
 """How far apart they are: pixels in depth, or as many tenths of a radian in the plane."""
+_TURNED, _UPRIGHT = 0.08, math.cos(math.radians(50))
+"""Energy that a pose is worth which is turned by more than 50°: most sections lie upright."""
 _MIDDLE, _FINE = (1.35, 24, 0.01), (0.8, 16, 0.0)
 """Of the searches that follow: distance of the points, iterations, and ε, what an odd pose costs, which at last is
 nothing, so that it draws no pose away."""
@@ -61,9 +64,14 @@ class Search:
         for step, iterations, kept, rate in _ROUNDS:
             problem = self._problem(step, None, _MIDDLE[2])
             found = slice_all(problem, poses, self._free, iterations, rate, self.progress, self._unit)
-            found = self._apart(found, kept)
+            found = self._apart(sorted(found, key=self.cost), kept)
             poses = torch.stack([each.pose for each in found])
-        return sorted((self.refined(each, *_MIDDLE) for each in found), key=lambda each: each.energy)
+        return sorted((self.refined(each, *_MIDDLE) for each in found), key=self.cost)
+
+    def cost(self, found: Found) -> float:
+        """Energy, and a price of what is turned: half of a section may fit better on its side or upside down."""
+        turn = math.radians(self.view.turn) + float(found.pose[POSE.index("rotation")])
+        return found.energy + (_TURNED if math.cos(turn) < _UPRIGHT else 0.0)
 
     def posed(self, found: Found) -> Posed:
         """At the finest level."""
