@@ -79,6 +79,19 @@ def add_registration(
     return made
 
 
+def _add_told(result: Training | Series, moving: Any, folder: str) -> dict[str, Any]:
+    """What it says in figures: nodes by output name, named after ``moving``, in a folder of that name."""
+
+    def name_of(output: str) -> str:
+        return f"{moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
+
+    made = tables.add_tables(result, name_of)
+    records.keep(result, made["metrics"])
+    made |= tables.add_charts(result, made, name_of)
+    into_folder(made.values(), f"{folder} {moving.GetName()}")
+    return made
+
+
 def add_training(training: Training, moving: Any, path: str) -> dict[str, Any]:
     """Write what was learned to a file, and add its curves, tables and figures to the scene; the nodes by output name.
 
@@ -87,14 +100,8 @@ def add_training(training: Training, moving: Any, path: str) -> dict[str, Any]:
     """
     from regsuite.learning.checkpoint import write_checkpoint
 
-    def name_of(output: str) -> str:
-        return f"{moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
-
     with undone_on_error():
-        made = tables.add_tables(training, name_of)
-        records.keep(training, made["metrics"])
-        made |= tables.add_charts(training, made, name_of)
-        into_folder(made.values(), f"What was learned of {moving.GetName()}")
+        made = _add_told(training, moving, "What was learned of")
         write_checkpoint(path, training.checkpoint)
     return made
 
@@ -107,14 +114,8 @@ def add_series(series: Series, sections: Sequence[Any], moving: Any, moving_labe
     """
     named = {node.GetName(): node for node in sections}
 
-    def name_of(output: str) -> str:
-        return f"{moving.GetName()} {TITLES.get(output, output.replace('_', ' '))}"
-
     with undone_on_error():
-        made = tables.add_tables(series, name_of)
-        records.keep(series, made["metrics"])
-        made |= tables.add_charts(series, made, name_of)
-        into_folder(made.values(), f"Series in {moving.GetName()}")
+        made = _add_told(series, moving, "Series in")
         for place, (name, part) in enumerate(series.parts.items()):
             part.record = {**series.record, **part.record}
             nodes = add_registration(part, named[name], moving, None, moving_labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -160,6 +161,31 @@ def mirrored_error(case: AtlasCase, found: Registration) -> float:
     here = torch.as_tensor(found.fixed_grid.centre) + torch.zeros(len(flat), 3, dtype=torch.float64)
     here[:, :2] += flat[:, :2] * torch.tensor([1.0, -1.0])  # columns run to the left
     return float((found.transform.points(here) - (flat @ matrix.T)[:, :3]).norm(dim=1).max())
+
+
+class TestTurn:
+    @pytest.mark.parametrize(("view", "turns"), [(90.0, 0), (0.0, 1), (-90.0, 1)])
+    def test_it_is_told_of_the_section_and_not_of_the_view(
+        self, case: AtlasCase, run: Any, monkeypatch: pytest.MonkeyPatch, view: float, turns: int
+    ) -> None:
+        """Looked at in a view that is turned farther by so many degrees."""
+        angle = torch.tensor(math.radians(view))
+        on = torch.eye(4)
+        on[:2, :2] = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()]).reshape(2, 2)
+        seen = runs.identify
+
+        def turned(*given: Any) -> Any:
+            found = seen(*given)
+            planes = case.plates.matrices(found.starts) @ on
+            starts = torch.stack([case.plates.pose_of(plane) for plane in planes]).float()
+            return replace(found, view=replace(found.view, placed=found.view.placed @ on), starts=starts)
+
+        monkeypatch.setattr(runs, "identify", turned)
+        found = run(section(case, turns))
+        assert error(case, found, turns) < 0.05
+        assert found.metrics["turned_deg"] == pytest.approx(90 * turns + np.rad2deg(TRUTH[3]), abs=0.5)
+        assert any("turned by 93°" in note for note in found.notes) is (turns == 1)
+        assert any("turned by" in note for note in found.notes) is (turns == 1)
 
 
 class TestOtherSide:

@@ -15,6 +15,18 @@ SIAMESE = Citation(
 _AXES = ("coronal", "sagittal", "horizontal")
 
 
+def _spacing() -> float:
+    return parameter(
+        0.0,
+        "Plate spacing",
+        "Between two plates. Automatic takes a 132nd of the atlas's length, but no less than its voxels.",
+        unit="mm",
+        minimum=0.0,
+        maximum=100.0,
+        automatic=True,
+    )
+
+
 @dataclass(frozen=True)
 class SectionParameters:
     """What every method that finds a section in an atlas lets a user choose."""
@@ -118,15 +130,7 @@ class MutualInformationParameters(SectionParameters):
     """Of the baseline."""
 
     axis: str = parameter("coronal", "Plates", "How the atlas is cut into plates.", choices=_AXES)
-    spacing: float = parameter(
-        0.0,
-        "Plate spacing",
-        "Between two plates. Automatic takes a 132nd of the atlas's length, but no less than its voxels.",
-        unit="mm",
-        minimum=0.0,
-        maximum=100.0,
-        automatic=True,
-    )
+    spacing: float = _spacing()
     iterations: int = parameter(
         100, "Iterations", "Of each plate's affine registration, at each of three resolutions.", minimum=1, maximum=5000
     )
@@ -137,15 +141,7 @@ class EncoderParameters:
     """Of the training."""
 
     axis: str = parameter("coronal", "Plates", "How the sections are cut, more or less.", choices=_AXES)
-    spacing: float = parameter(
-        0.0,
-        "Plate spacing",
-        "Between two plates. Automatic takes a 132nd of the atlas's length, but no less than its voxels.",
-        unit="mm",
-        minimum=0.0,
-        maximum=100.0,
-        automatic=True,
-    )
+    spacing: float = _spacing()
     iterations: int = parameter(
         6000, "Iterations", "At most; each sees a new batch of sections.", minimum=10, maximum=1000000
     )

@@ -29,3 +29,9 @@ def located(
     costs = [search.cost(each) + _LEARNED * float(far) ** 2 for each, far in zip(found, away, strict=True)]
     best = costs.index(min(costs))
     return search.posed(found[best]), replace(identified, distances=distances[best])
+
+
+def seen_at(found: Posed, section: Prepared, identified: Identified, trained: TrainedEncoder) -> Identified:
+    """With the distances of the section as it lies there."""
+    distances, _ = aligned(section, trained, identified.view, found.found.pose[None])
+    return replace(identified, distances=distances[0])

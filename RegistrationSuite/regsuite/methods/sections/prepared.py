@@ -72,8 +72,8 @@ class Prepared:
 
     @property
     def file_to_flat(self) -> np.ndarray:
-        """(4, 4) from a place in the picture as its file has it, mm about its first pixel's corner, leftwards and
-        upwards as ``io.sections`` places it, to flat mm."""
+        """(4, 4) to flat mm, from mm about the middle of the file's first pixel, to the left and up, as ``io.sections``
+        places a picture."""
         height, width = self.picture.shape[2:]
         corner = np.diag([-1.0, -1.0, 1.0, 1.0])
         corner[:2, 3] = -(width - 1) / 2 * self.pixel, -(height - 1) / 2 * self.pixel

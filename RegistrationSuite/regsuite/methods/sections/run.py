@@ -11,12 +11,11 @@ from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.given import sees_the_back, started_view
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
-from regsuite.methods.sections.locate import located
+from regsuite.methods.sections.locate import located, seen_at
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, probability
 from regsuite.methods.sections.telling import Answer, Inputs, Told, asked_of
-from regsuite.methods.sections.views import View
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
 from regsuite.spatial.plates import Plates
@@ -56,7 +55,7 @@ class Run:
             section = section.other_side()
         section, found, identified = self._searched(section)
         told = Told(self.asked, answer_of(self.trained, section, identified, found))
-        self._doubt(section, identified.view, told)
+        self._doubt(told)
         self.progress.step(0.4, "fitting the plate")
         result = told.registration(replace(self.context, progress=Part(self.progress, 0.4, 0.9)))
         result.notes = self.notes + result.notes
@@ -112,22 +111,23 @@ class Run:
         if searched:
             return located(section, identified, self.trained, not oblique, self.progress)
         view, anatomy = identified.view, self.trained.anatomy
-        return posed(section, view, anatomy, identified.starts, oblique, True, self.progress), identified
+        found = posed(section, view, anatomy, identified.starts, oblique, True, self.progress)
+        return found, seen_at(found, section, identified, self.trained)
 
     # --- doubts ---
 
-    def _doubt(self, section: Prepared, view: View, told: Told) -> None:
-        turn = view.turn
-        if abs(turn) > _TURNED:
+    def _doubt(self, told: Told) -> None:
+        section = told.section
+        if abs(told.turned) > _TURNED:
             self.notes.append(
-                f"The section is turned by {abs(turn):.0f}° against the plates: it was turned back. Where it is upside "
-                "down, check that it does not lie on its other side."
+                f"The section is turned by {abs(told.turned):.0f}° against the plates: it was turned back. Where it is "
+                "upside down, check that it does not lie on its other side."
             )
         if section.turned_over:
             self.notes.append("The section lies on its other side, mirrored: it was turned over.")
         if section.inverted:
             self.notes.append("The background is brighter than the tissue: brightness was inverted for the comparison.")
-        if not view.pixel_known:
+        if not told.answer.view.pixel_known:
             self.notes.append(
                 f"The file gives no pixel size that suits this atlas: {told.pixel_um:.3g} µm were estimated from how "
                 "the plate fits; give the pixel size if you know it."

@@ -13,7 +13,7 @@ from regsuite.catalog.sections import AtlasSeriesParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
-from regsuite.methods.sections.locate import located
+from regsuite.methods.sections.locate import located, seen_at
 from regsuite.methods.sections.pose import Posed, angles_of, posed
 from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.run import DOUBTFUL, answer_of, sliced_to
@@ -95,7 +95,10 @@ def _placed_from(
     angles = (0.0, 0.0) if parallel else _shared(alone)
     straight = [torch.cat([each.found.pose[:1], torch.tensor(angles), each.found.pose[3:]])[None] for each in alone]
     together = alone if parallel else _each(seen, straight, trained, False, Part(progress, 0.8, 1.0))
-    parts = [replace(each, posed=found) for each, found in zip(seen, together, strict=True)]
+    parts = [
+        Placed(each.section, seen_at(found, each.section, each.identified, trained), found)
+        for each, found in zip(seen, together, strict=True)
+    ]
     return Series(parts, angles, trained.anatomy.plates.depths())
 
 

@@ -85,6 +85,16 @@ class Told:
         self.section, self.plates, self.found = answer.section, answer.plates, answer.posed
 
     @property
+    def pose(self) -> Tensor:
+        """(9,) float64: of the section as it lies, whatever view it was found in."""
+        return self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(self.section.to_flat)))
+
+    @property
+    def turned(self) -> float:
+        """Degrees, -180 to 180, by which the section has to be turned clockwise to stand as the plates do."""
+        return math.degrees(float(self.pose[POSE.index("rotation")]))
+
+    @property
     def atlas_mm(self) -> float:
         """mm of the atlas to a mm of the section's own geometry."""
         plane = np.linalg.inv(self.section.to_flat)[:3, :2]
@@ -167,16 +177,14 @@ class Told:
     # --- figures ---
 
     def _figures(self, result: Registration) -> None:
-        pose, to_flat = self.found.found.pose, self.section.to_flat
-        # Of the section as it lies, whatever view it was found in.
-        whole = self.plates.pose_of(torch.from_numpy(self.found.matrix @ np.linalg.inv(to_flat)))
+        pose = self.found.found.pose
         pitch, yaw = angles_of(pose)
         result.metrics |= {
             "plate": self.answer.plate + 1,
             "depth_mm": float(pose[0]),
             "pitch_deg": pitch,
             "yaw_deg": yaw,
-            "turned_deg": math.degrees(float(whole[3])),
+            "turned_deg": self.turned,
             "pixel_um": self.pixel_um,
         }
         if math.isfinite(self.found.found.energy):
@@ -191,10 +199,10 @@ class Told:
             "plates": self.plates.count,
             "channel": self.section.channel,
             "pixel": self.pixel_um,
-            "pose": whole.tolist(),
+            "pose": self.pose.tolist(),
             "pose_names": list(POSE),
             "side": "back" if self.section.turned_over else "front",
-            "section_to_plane": to_flat.tolist(),
+            "section_to_plane": self.section.to_flat.tolist(),
             "anchoring": self._anchoring(),
             "markers": markers_of(self.section, self.found.matrix, result.transform),
         }
