@@ -13,6 +13,7 @@ from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, gallery_poses
 from regsuite.learning.pictures import stretched
 from regsuite.methods.sections import pose
+from regsuite.networks.extraction import TissueExtractor
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.phantoms.atlas import AtlasCase, atlas_case
 from regsuite.spatial.plates import POSE, Plates
@@ -24,10 +25,13 @@ LAYERS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4,
 
 
 class Seeing(TrainedEncoder):
-    """Says nothing of poses."""
+    """Says nothing of poses, and takes all for tissue."""
 
     def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         return seen(pictures), torch.zeros(len(pictures), 7)
+
+    def extract(self, pictures: Tensor) -> Tensor:
+        return torch.ones_like(pictures)
 
 
 def seen(pictures: Tensor) -> Tensor:
@@ -51,6 +55,7 @@ def seeing_along(plates: Plates) -> Seeing:
     weights[0], weights[7:] = 3.0, 1.0
     return Seeing(
         SliceEncoder(),
+        TissueExtractor(),
         anatomy,
         plates=seen(anatomy.plate_pictures(plates.poses().float())),
         gallery=seen(anatomy.plate_pictures(poses)),

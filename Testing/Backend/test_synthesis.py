@@ -39,7 +39,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sections that are neither warped nor faulty, on a background that tells them apart."""
     monkeypatch.setattr(synthesis, "_DEFORMED", 0.0)
     monkeypatch.setattr(synthesis, "_faulty", lambda pictures: pictures)
-    monkeypatch.setattr(synthesis, "_background", lambda tissue: torch.full_like(tissue, NOWHERE))
+    monkeypatch.setattr(synthesis, "_background", lambda tissue, *_: torch.full_like(tissue, NOWHERE))
 
 
 def seeded(seed: int, function: Callable[[], Tensor]) -> Tensor:
@@ -275,10 +275,47 @@ def test_a_field_of_view_is_a_box_around_the_middle() -> None:
     assert bool((fields.flatten(1).mean(dim=1) < 0.9).any())
 
 
-def test_a_mask_grows_by_so_many_pixels() -> None:
-    mask = torch.zeros(1, 1, 72, 96)
-    mask[0, 0, 30, 3] = 1
-    grown = synthesis._grown(mask, 5)
-    expected = torch.zeros_like(mask)
-    expected[0, 0, 25:36, :9] = 1
-    assert torch.equal(grown, expected)
+class TestHeads:
+    def test_show_more_than_the_tissue_and_say_which_is_which(self, anatomy: Anatomy) -> None:
+        torch.manual_seed(4)
+        poses = torch.zeros(60, len(POSE))
+        plain, heads = (random_sections(anatomy, poses, 0.0, share) for share in (0.0, 1.0))
+        warped = anatomy.shown(anatomy.plates.matrices(poses[:1]), anatomy.points())[1] > 0
+        for sections in (plain, heads):
+            overlap = ((sections.tissue[:, 0] > 0) & warped).flatten(1).sum(dim=1) / warped.sum()
+            assert float(overlap.min()) > 0.8
+        beside = [float(each.pictures[each.tissue == 0].std()) for each in (plain, heads)]
+        assert beside[1] > 1.5 * beside[0]
+
+    def test_a_cut_goes_through_what_is_around_in_most_of_them(
+        self, anatomy: Anatomy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        half = torch.ones(1, 1, *SHAPE)
+        half[..., SHAPE[1] // 2 :] = 0
+        monkeypatch.setattr(synthesis, "_left", lambda batch, device: half.expand(batch, 1, *SHAPE))
+        monkeypatch.setattr(synthesis, "_faulty", lambda pictures: pictures)
+        torch.manual_seed(0)
+        sections = random_sections(anatomy, torch.zeros(200, len(POSE)), 1.0, heads=1.0)
+        assert not sections.tissue[..., SHAPE[1] // 2 :].any()
+        empty = (sections.pictures[..., SHAPE[1] // 2 :] == 0).flatten(1).all(dim=1)
+        assert 0.6 < float(empty.double().mean()) < 0.85
+
+    def test_pixels_are_so_far_away(self) -> None:
+        mask = torch.zeros(1, 1, *SHAPE)
+        mask[..., 30:40, 40:50] = 1
+        away = synthesis._away(mask)
+        assert not away[mask > 0].any()
+        rows, columns = (torch.arange(n, dtype=torch.float32) for n in SHAPE)
+        steps = torch.maximum(
+            torch.maximum(30 - rows, rows - 39)[:, None].expand(SHAPE), torch.maximum(40 - columns, columns - 49)
+        )
+        near = (steps > 0) & (steps < 18)
+        assert float((away[0, 0][near] - steps[near]).abs().max()) <= 2
+        assert float(away.max()) == 20
+
+    def test_organs_are_not_negative_and_differ(self) -> None:
+        torch.manual_seed(0)
+        organs = synthesis._organs(50, CPU)
+        assert organs.shape == (50, 1, *SHAPE)
+        assert float(organs.min()) >= 0
+        assert float(organs.flatten(1).std(dim=1).median()) > 0.1

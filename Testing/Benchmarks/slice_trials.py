@@ -15,7 +15,7 @@ from regsuite.methods.sections.baseline import ranked
 from regsuite.methods.sections.identify import identify, pixel_is_known
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.ranking import rank_errors
-from regsuite.methods.sections.run import Run, answer_of
+from regsuite.methods.sections.run import Run, answer_of, ready
 from regsuite.progress import Context, Progress
 
 from Benchmarks.cost import Cost
@@ -75,14 +75,14 @@ class _Trial:
     def figures(self, section: Cut) -> Values:
         """Positions, from 0, of the true plate; errors of the found pose; seconds of each step."""
         run, started = self.run, time.perf_counter()
-        ready = prepared(section.image)
+        shown = ready(section.image, run.trained, run.parameters)
         seconds = [time.perf_counter()]
         parallel = run.parameters.cut == "parallel"
-        seen = identify(ready, run.trained, pixel_is_known(ready, run.trained), parallel)
+        seen = identify(shown, run.trained, pixel_is_known(shown, run.trained), parallel)
         seconds.append(time.perf_counter())
-        found, seen = run.placed(ready, seen)
+        found, seen = run.placed(shown, seen)
         seconds.append(time.perf_counter())
-        answer = answer_of(run.trained, ready, seen, found)
+        answer = answer_of(run.trained, shown, seen, found)
         pose, truth = found.found.pose, torch.tensor([section.plate])
         off = [abs(float(pose[place] - section.pose[place])) for place in range(3)]
         return {
@@ -112,8 +112,8 @@ def by_information(
 
 def _by_information(brains: Brains, section: Cut, iterations: int) -> Values:
     started = time.perf_counter()
-    ready = prepared(section.image)
-    plates = ranked(ready.picture, ready.pixel, brains.template, brains.plates, iterations, Progress())
+    shown = prepared(section.image)
+    plates = ranked(shown.picture, shown.pixel, brains.template, brains.plates, iterations, Progress())
     rank = next(place for place, each in enumerate(plates) if each.plate == section.plate)
     seconds = time.perf_counter() - started
     off = abs(plates[0].plate - section.plate)

@@ -26,9 +26,9 @@ LABELS, BRAIN, AVERAGES = "mouse_atlas_allen_labels", "mouse_brain3d_brainreg", 
 VOXEL = 0.1
 """mm, of the atlas and of all volumes."""
 _COARSE = 0.2
-_OFFSET = (0.05, 0.1, 0.0)
+_OFFSET = (0.05, 0.08, 0.02)
 """mm, to R, A and S, from the corner of the volumes of 200 µm to the annotation's: where regions explain most of the
-template's variance, in steps of 0.05 mm."""
+template's variance, in steps of 0.02 mm to A and S; to R as much of it is explained to either side."""
 SHOWN = {"microscopy": (19, 125), "MRI": (7, 125)}
 """The first and last plate, from 0, that a volume shows enough of."""
 _PIXEL, _SHAPE = 0.05, (200, 260)

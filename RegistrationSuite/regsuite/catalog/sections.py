@@ -59,6 +59,17 @@ class SectionParameters:
     )
 
 
+def _extraction() -> str:
+    return parameter(
+        "automatic",
+        "Extraction",
+        "Whether what is none of the atlas's tissue is left out where a section shows much of it: skull and muscle in "
+        "a scan, for instance.",
+        choices=("automatic", "none"),
+        advanced=True,
+    )
+
+
 @dataclass(frozen=True)
 class AtlasSliceParameters(SectionParameters):
     """Of the identification by an encoder."""
@@ -77,6 +88,7 @@ class AtlasSliceParameters(SectionParameters):
         choices=("automatic", "front", "back"),
         advanced=True,
     )
+    extraction: str = _extraction()
     largest_angle: float = parameter(
         20.0, "Largest angle", "Between section and plates.", unit="°", minimum=0.0, maximum=30.0, advanced=True
     )
@@ -123,6 +135,7 @@ class AtlasSeriesParameters(SectionParameters):
         "Whether sections follow each other by the numbers in their names, or in an order that is to be found.",
         choices=("names", "unknown"),
     )
+    extraction: str = _extraction()
 
 
 @dataclass(frozen=True)

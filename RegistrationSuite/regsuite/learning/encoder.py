@@ -16,12 +16,14 @@ from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.pictures import evened
 from regsuite.learning.training import scales
+from regsuite.networks.extraction import TissueExtractor
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.spatial import Image, LabelImage
 from regsuite.spatial.plates import POSE, Plates
 
 METHOD = "atlas-encoder"
-_NETWORK, _KNOWN = "encoder.", ("plates", "gallery", "gallery_poses", "sureness")
+_ENCODER, _EXTRACTOR = "encoder.", "extractor."
+_KNOWN = ("plates", "gallery", "gallery_poses", "sureness")
 _TILTS = (-16.0, -8.0, 0.0, 8.0, 16.0)
 """Degrees, of the oblique plates that are known."""
 _APART = 2.5
@@ -35,6 +37,7 @@ class TrainedEncoder:
     sureness: weights of :mod:`regsuite.methods.sections.sureness`."""
 
     encoder: SliceEncoder
+    extractor: TissueExtractor
     anatomy: Anatomy
     plates: Tensor
     gallery: Tensor
@@ -50,9 +53,17 @@ class TrainedEncoder:
         embeddings, posed = (torch.cat(each) for each in zip(*parts, strict=True))
         return embeddings, posed * scales(self.anatomy).to(posed)
 
+    @torch.no_grad()
+    def extract(self, pictures: Tensor) -> Tensor:
+        """(B, 1, H, W) between 0 and 1: whether pictures (B, 1, H, W) show the atlas's tissue."""
+        return self.extractor(evened(pictures)).sigmoid()
+
     def checkpoint(self) -> Checkpoint:
         """What :func:`encoder_of` takes."""
-        weights = {_NETWORK + name: value for name, value in self.encoder.state_dict().items()}
+        networks = {_ENCODER: self.encoder, _EXTRACTOR: self.extractor}
+        weights = {
+            prefix + name: value for prefix, network in networks.items() for name, value in network.state_dict().items()
+        }
         return Checkpoint(weights | {name: getattr(self, name) for name in _KNOWN}, self.card)
 
 
@@ -96,23 +107,36 @@ def encoder_of(
     if labels is not None and card["atlas"]["labels"] not in ("", fingerprint(labels)):
         notes.append("The annotation is not the one the encoder was trained with: regions are those that were given.")
     try:
-        encoder = SliceEncoder(card["backbone"])
-        encoder.load_state_dict(own_weights(checkpoint))
+        encoder, extractor = SliceEncoder(card["backbone"]), TissueExtractor()
+        encoder.load_state_dict(encoder_weights(checkpoint))
+        extractor.load_state_dict(extractor_weights(checkpoint))
         known = {name: checkpoint.weights[name] for name in _KNOWN}
         plates = Plates(template.grid, card["axis"], float(card["spacing"]))
     except (KeyError, RuntimeError, ValueError, TypeError):
         raise InputError("The encoder's weights are not as its card says: train it or get it again.") from None
     anatomy = Anatomy.of(template, labels, plates, device)
-    encoder.to(device).eval()
     return TrainedEncoder(
-        encoder, anatomy, **{name: value.to(device) for name, value in known.items()}, card=card
+        encoder.to(device).eval(),
+        extractor.to(device).eval(),
+        anatomy,
+        **{name: value.to(device) for name, value in known.items()},
+        card=card,
     ), notes
 
 
-def own_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Those of the network, by its own names; none where the checkpoint is of something else."""
+def encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Those of the encoder, by its own names; none where the checkpoint is of something else."""
+    return _under(_ENCODER, checkpoint)
+
+
+def extractor_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Those of the extractor of tissue."""
+    return _under(_EXTRACTOR, checkpoint)
+
+
+def _under(prefix: str, checkpoint: Checkpoint) -> dict[str, Tensor]:
     weights = checkpoint.weights.items()
-    return {name.removeprefix(_NETWORK): value for name, value in weights if name.startswith(_NETWORK)}
+    return {name.removeprefix(prefix): value for name, value in weights if name.startswith(prefix)}
 
 
 def fingerprint(volume: Image | LabelImage) -> str:

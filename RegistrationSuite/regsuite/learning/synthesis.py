@@ -25,15 +25,21 @@ _TILT = math.radians(8.0)
 _MOST_TILT = math.radians(20.0)
 _DEFORMED = 1.3
 """Pixels, at most, of the standard deviation of what a section is warped by."""
+IN_HEADS = 0.35
+"""Share of sections that show what is around the tissue."""
+_FARTHEST, _ORGANS = 20, 5
+"""Pixels around the tissue within which skin lies, and kinds of organs between."""
 _KNOTS = 6
 """Of the curve from the template's brightness to a section's."""
 
 
 @dataclass(frozen=True)
 class Sections:
-    """pictures: (B, 1, H, W), any brightness; poses: (B, 9), see :mod:`regsuite.spatial.plates`."""
+    """pictures: (B, 1, H, W), any brightness; tissue: (B, 1, H, W) 0 or 1, where they show the atlas's; poses: (B, 9),
+    see :mod:`regsuite.spatial.plates`."""
 
     pictures: Tensor
+    tissue: Tensor
     poses: Tensor
 
 
@@ -59,15 +65,19 @@ def laid(poses: Tensor, anatomy: Anatomy, hardness: float = 1.0) -> Tensor:
     return torch.cat([poses[:, :3], drawn], dim=1)
 
 
-def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0) -> Sections:
-    """Sections at poses (B, 9); ``hardness``: 0 keeps them whole, at 1 most lack a part."""
+def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0, heads: float = IN_HEADS) -> Sections:
+    """Sections at poses (B, 9); ``hardness``: 0 keeps them whole, at 1 most lack a part; heads: share of them that show
+    what is around the tissue."""
     device = anatomy.template.device
     points = anatomy.points() + _warp(len(poses), device) * anatomy.pixel
     template, regions = anatomy.shown(anatomy.plates.matrices(poses.to(device)), points)
     tissue = (regions > 0).float()[:, None]
     stained = _stained(template, regions, anatomy) * _shading(len(poses), device)
-    kept = tissue * torch.where(_coin(len(poses), hardness, device), _present(len(poses), device), 1.0)
-    return Sections(_faulty(stained * kept + _background(tissue) * (1 - kept)), poses)
+    whole = ~_coin(len(poses), hardness, device)
+    left = torch.where(whole, 1.0, _left(len(poses), device))
+    kept = tissue * left * torch.where(whole, 1.0, _untorn(len(poses), device))
+    around = _background(tissue, torch.where(_coin(len(poses), 0.7, device), left, 1.0), heads)
+    return Sections(_faulty(stained * kept + around * (1 - kept)), kept, poses)
 
 
 # --- stain ---
@@ -106,14 +116,19 @@ def _shading(batch: int, device: torch.device) -> Tensor:
 # --- what is missing ---
 
 
-def _present(batch: int, device: torch.device) -> Tensor:
-    """(B, 1, H, W) 0 or 1: what is left after up to two straight cuts, tears and holes."""
+def _left(batch: int, device: torch.device) -> Tensor:
+    """(B, 1, H, W) 0 or 1: what is left after up to two straight cuts."""
     first = torch.where(_coin(batch, 0.45, device), _half_plane(batch, -0.1, 0.42, device), 1.0)
     second = torch.where(_coin(batch, 0.15, device), _half_plane(batch, 0.08, 0.67, device), 1.0)
+    return first * second
+
+
+def _untorn(batch: int, device: torch.device) -> Tensor:
+    """(B, 1, H, W) 0 or 1: what tears and holes leave."""
     holes = _noise(batch, (7, 9), device) > torch.where(_coin(batch, 0.3, device), 1.2 + _amount(batch, device), 9.0)
     line = _noise(batch, (4, 5), device).abs() < torch.where(_coin(batch, 0.2, device), 0.06, 0.0)
     tears = line & (_noise(batch, (4, 5), device) > 0.5)
-    return first * second * (~(holes | tears)).float()
+    return (~(holes | tears)).float()
 
 
 def _half_plane(batch: int, low: float, high: float, device: torch.device) -> Tensor:
@@ -124,15 +139,56 @@ def _half_plane(batch: int, low: float, high: float, device: torch.device) -> Te
     return (along < low + (high - low) * _amount(batch, device)).float()
 
 
-def _background(tissue: Tensor) -> Tensor:
-    """Around a section: dark, bright, or other tissue, as around a brain that lies in its skull."""
+# --- what is around ---
+
+
+def _background(tissue: Tensor, left: Tensor, heads: float) -> Tensor:
+    """Around a section: dark, bright, or other tissue, as around a brain that lies in its skull, where it is left."""
     batch, device = len(tissue), tissue.device
-    plain = torch.where(_coin(batch, 0.85, device), 0.0, 0.6 * _amount(batch, device))
-    near = torch.where(_coin(batch, 0.4, device), _grown(tissue, 4), _grown(tissue, 12))
-    near = torch.where(_coin(batch, 0.3, device), 1.0, near) * _field(batch, device)
-    gap = torch.where(_coin(batch, 0.5, device), _grown(tissue, 1), tissue) > 0
-    other = (0.25 * _noise(batch, (9, 12), device) + 0.7 * _amount(batch, device)).clamp(min=0) * near
-    return torch.where(_coin(batch, 0.3, device), torch.where(gap, 0.3 * other, other), plain)
+    around = torch.where(_coin(batch, 0.85, device), 0.0, 0.6 * _amount(batch, device)).repeat(1, 1, *SHAPE)
+    shown = _coin(batch, heads, device).flatten()
+    if bool(shown.any()):
+        around[shown] = _head(tissue[shown]) * left.expand_as(tissue)[shown]
+    return around
+
+
+def _head(tissue: Tensor) -> Tensor:
+    """(B, 1, H, W): fluid and bone around the tissue, then organs of any shape and brightness, up to the skin or the
+    edge of what was seen."""
+    batch, device = len(tissue), tissue.device
+    away = _away(tissue) + 0.6 * _noise(batch, (9, 12), device)
+    fluid, bone = 1.5 * _amount(batch, device), 3.5 * _amount(batch, device) * _coin(batch, 0.7, device)
+    bright = torch.where(_coin(batch, 0.7, device), 0.25, 1.0) * _amount(batch, device)
+    shown = torch.where(away < fluid + bone, bright, _organs(batch, device))
+    shown = torch.where(away < fluid, 1.1 * _amount(batch, device), shown)
+    skin = (
+        fluid
+        + bone
+        + _FARTHEST * _amount(batch, device)
+        + (1.5 + 3 * _amount(batch, device)) * _noise(batch, (4, 5), device)
+    )
+    return shown * (away < torch.where(_coin(batch, 0.2, device), math.inf, skin)) * _field(batch, device)
+
+
+def _organs(batch: int, device: torch.device) -> Tensor:
+    """(B, 1, H, W): shapes, coarse ones or fine ones, each of a brightness of its own."""
+    half = (SHAPE[0] // 2, SHAPE[1] // 2)
+    knots = (5, 6) if bool(torch.rand(()) < 0.5) else (12, 15)
+    fields = functional.interpolate(torch.randn(batch, _ORGANS, *knots, device=device), half, mode="bicubic")
+    level = torch.rand(batch, _ORGANS, device=device) * torch.where(_coin(batch, 0.5, device), 1.0, 0.5)[:, :, 0, 0]
+    flat = torch.gather(level, 1, fields.argmax(dim=1).flatten(1)).reshape(batch, 1, *half)
+    texture = _noise(batch, (SHAPE[0] // 3, SHAPE[1] // 3), device) * 0.12 * _amount(batch, device)
+    return (functional.interpolate(flat, SHAPE, mode="bilinear") + texture).clamp(min=0)
+
+
+def _away(mask: Tensor) -> Tensor:
+    """(B, 1, H, W): about how many pixels a pixel is away from the mask, up to a number of them."""
+    reached = functional.max_pool2d(mask, 2)
+    away = torch.zeros_like(reached)
+    for _ in range(_FARTHEST // 2):
+        away = away + 2 * (1 - reached)
+        reached = functional.max_pool2d(reached, 3, 1, 1)
+    return functional.interpolate(away, SHAPE, mode="bilinear") * (1 - mask)
 
 
 def _field(batch: int, device: torch.device) -> Tensor:
@@ -141,11 +197,6 @@ def _field(batch: int, device: torch.device) -> Tensor:
     ends = 0.6 + 0.8 * torch.rand(4, batch, 1, 1, 1, device=device)
     inside = (rows[:, None] < ends[0]) & (rows[:, None] > -ends[1]) & (columns < ends[2]) & (columns > -ends[3])
     return inside.float()
-
-
-def _grown(mask: Tensor, pixels: int) -> Tensor:
-    size = 2 * pixels + 1
-    return functional.max_pool2d(functional.max_pool2d(mask, (size, 1), 1, (pixels, 0)), (1, size), 1, (0, pixels))
 
 
 # --- faults ---

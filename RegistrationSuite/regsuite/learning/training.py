@@ -1,20 +1,22 @@
-"""An encoder trained on sections that are made as it goes."""
+"""An encoder, and an extractor of tissue, trained on sections that are made as it goes."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from monai.losses import DiceCELoss
+from torch import Tensor, nn
 from torch.nn import functional
 
 from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.pictures import evened
 from regsuite.learning.synthesis import laid, random_poses, random_sections
 from regsuite.losses.embedding import Name, embedding_loss
+from regsuite.networks.extraction import TissueExtractor
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.spatial.plates import POSE
 
@@ -26,6 +28,10 @@ _CLIP = 5.0
 _DECAY = 1e-4
 _POSE_WEIGHT = 0.15
 """Of the pose's loss, whose unit is about what can be seen, beside the embedding's."""
+_HEADS = 0.6
+"""Share of the extractor's sections that show what is around the tissue."""
+_TURN, _SIZE, _APART = math.pi, 0.25, 2.0
+"""How much more its sections are turned (rad), resized (logarithm) and shifted (times), for it comes first."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,21 @@ def gaps(one: Tensor, other: Tensor, anatomy: Anatomy) -> Tensor:
 
 
 def train(
-    encoder: SliceEncoder, anatomy: Anatomy, settings: Settings, tell: Callable[[int, float, float, float], None]
+    encoder: SliceEncoder,
+    extractor: TissueExtractor,
+    anatomy: Anatomy,
+    settings: Settings,
+    tell: Callable[[int, float, Mapping[str, float]], None],
 ) -> int:
-    """Train in place; the iterations that were made.
+    """Train both in place; the iterations that were made.
 
-    tell: is told, after each iteration, its number, the share of the work done, the embedding's loss and the pose's;
-    what it raises ends the training.
+    tell: is told, after each iteration, its number, the share of the work done, and the losses by name; what it raises
+    ends the training.
     """
     device = anatomy.template.device
-    encoder.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=settings.rate, weight_decay=_DECAY)
+    networks = nn.ModuleList([encoder, extractor])
+    networks.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(networks.parameters(), lr=settings.rate, weight_decay=_DECAY)
     units, started, made = scales(anatomy).to(device), time.monotonic(), 0
     while made < settings.iterations:
         share = _share(made, started, settings)
@@ -80,14 +91,17 @@ def train(
             break
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * _rate(made, share)
-        embedded, posed = _losses(encoder, anatomy, settings, units, hardness=min(1.0, 0.25 + share / _HARD_AFTER))
+        hardness = min(1.0, 0.25 + share / _HARD_AFTER)
+        losses = _losses(encoder, anatomy, settings, units, hardness)
+        losses["extraction"] = _extraction_loss(extractor, anatomy, settings.batch // 2, hardness)
         optimiser.zero_grad()
-        (embedded + posed).backward()
-        torch.nn.utils.clip_grad_norm_(encoder.parameters(), _CLIP)
+        torch.stack(list(losses.values())).sum().backward()
+        for network in networks:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimiser.step()
         made += 1
-        tell(made, share, embedded.item(), posed.item())
-    encoder.eval()
+        tell(made, share, {name: value.item() for name, value in losses.items()})
+    networks.eval()
     return made
 
 
@@ -103,7 +117,7 @@ def _rate(made: int, share: float) -> float:
 
 def _losses(
     encoder: SliceEncoder, anatomy: Anatomy, settings: Settings, units: Tensor, hardness: float
-) -> tuple[Tensor, Tensor]:
+) -> dict[str, Tensor]:
     """Of a new batch: of its embeddings, and of the poses the encoder says."""
     device = anatomy.template.device
     with torch.no_grad():
@@ -117,7 +131,28 @@ def _losses(
     seen, known = embeddings.float().split([len(poses), len(planes)])
     away = gaps(poses, planes.to(device), anatomy)
     embedded = embedding_loss(settings.loss, torch.cdist(seen, known), away, settings.margin, settings.reach)
-    return embedded, _POSE_WEIGHT * functional.smooth_l1_loss(posed[: len(poses)].float(), said(poses) / units)
+    pose = functional.smooth_l1_loss(posed[: len(poses)].float(), said(poses) / units)
+    return {"embedding": embedded, "pose": _POSE_WEIGHT * pose}
+
+
+def _extraction_loss(extractor: TissueExtractor, anatomy: Anatomy, batch: int, hardness: float) -> Tensor:
+    """Of a new batch: Dice and cross-entropy of what is tissue (MONAI's DiceCELoss)."""
+    device = anatomy.template.device
+    with torch.no_grad():
+        sections = random_sections(anatomy, any_poses(anatomy, batch, hardness).to(device), hardness, _HEADS)
+        pictures = evened(sections.pictures).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device)):
+        logits = extractor(pictures)
+    return DiceCELoss(sigmoid=True)(logits.float(), sections.tissue)
+
+
+def any_poses(anatomy: Anatomy, count: int, hardness: float) -> Tensor:
+    """(count, 9): as an extractor sees sections, turned any way and far from the middle."""
+    poses = random_poses(anatomy, count, hardness, together=1)
+    poses[:, POSE.index("rotation")] = (torch.rand(count) * 2 - 1) * _TURN
+    poses[:, 4:6] += (torch.rand(count, 1) * 2 - 1) * _SIZE
+    poses[:, 7:] *= _APART
+    return poses
 
 
 def plate_poses(poses: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ class Prepared:
     """picture: (1, 1, H, W), 0 to 1, tissue bright; tissue: (H, W) bool; pixel: mm, in the section's own geometry;
     to_flat: (4, 4) from the section's RAS mm to (right, bottom, up from the paper) mm about the picture's middle;
     inverted: whether the background was brighter than the tissue; channel: which one was taken, from 1, 0 for all;
-    sized: whether the user gave the size of a pixel; turned_over: whether the section is seen from its other side."""
+    sized: whether the user gave the size of a pixel; turned_over: whether the section is seen from its other side;
+    left_out: share of what it showed that is none of the atlas's tissue and was taken away."""
 
     picture: Tensor
     tissue: Tensor
@@ -51,6 +52,7 @@ class Prepared:
     channel: int
     sized: bool = False
     turned_over: bool = False
+    left_out: float = 0.0
 
     @property
     def grid(self) -> Grid:
@@ -195,11 +197,19 @@ def _tissue(picture: Tensor) -> Tensor:
     smooth = gaussian_smooth(picture, (1.0, 1.0), _SMOOTH * max(picture.shape[2:]))[0, 0].numpy()
     otsu = sitk.OtsuThresholdImageFilter()
     otsu.Execute(sitk.GetImageFromArray(smooth))
-    pieces, count = ndimage.label(smooth > 0.6 * otsu.GetThreshold())
+    tissue = without_specks(smooth > 0.6 * otsu.GetThreshold())
+    if tissue is None:
+        raise InputError("The section shows nothing that could be tissue: choose another channel or file.")
+    return tissue
+
+
+def without_specks(mask: np.ndarray) -> Tensor | None:
+    """(H, W) bool, of another, and with its holes filled; None where nothing of some size is left."""
+    pieces, count = ndimage.label(mask)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
-    if sizes.max() < _LEAST * smooth.size:
-        raise InputError("The section shows nothing that could be tissue: choose another channel or file.")
+    if sizes.max() < _LEAST * mask.size:
+        return None
     kept = np.isin(pieces, np.flatnonzero(sizes >= _SPECK * sizes.max()))
     return torch.from_numpy(ndimage.binary_fill_holes(kept))
 
@@ -219,8 +229,13 @@ def missing(tissue: np.ndarray, plate: np.ndarray) -> np.ndarray | None:
 
 def shown_at(section: Prepared, matrices: Tensor, points: Tensor) -> Tensor:
     """(B, 1, h, w): the section's picture at ``points`` (h, w, 3) mm that (B, 4, 4) matrices take into its plane."""
-    height, width = section.picture.shape[2:]
-    affine = np.diag([section.pixel, section.pixel, 1.0, 1.0])[:, [2, 1, 0, 3]]
-    affine[:2, 3] = -(width - 1) / 2 * section.pixel, -(height - 1) / 2 * section.pixel
-    grid = Grid.from_affine((1, height, width), affine)
-    return cut(section.picture[:, :, None], grid, matrices, points)
+    return flat_cut(section.picture, section.pixel, matrices, points)
+
+
+def flat_cut(pictures: Tensor, pixel: float, matrices: Tensor, points: Tensor) -> Tensor:
+    """(B, 1, h, w): a picture (1, 1, H, W), whose middle is where its plane's mm begin, at ``points`` (h, w, 3) mm that
+    (B, 4, 4) matrices take into that plane; 0 beyond it."""
+    height, width = pictures.shape[2:]
+    affine = np.diag([pixel, pixel, 1.0, 1.0])[:, [2, 1, 0, 3]]
+    affine[:2, 3] = -(width - 1) / 2 * pixel, -(height - 1) / 2 * pixel
+    return cut(pictures[:, :, None], Grid.from_affine((1, height, width), affine), matrices, points)

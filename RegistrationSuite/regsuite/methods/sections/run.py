@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from regsuite.catalog.sections import AtlasSliceParameters
+from regsuite.catalog.sections import AtlasSeriesParameters, AtlasSliceParameters
 from regsuite.learning.checkpoint import Checkpoint
 from regsuite.learning.encoder import TrainedEncoder, encoder_of
+from regsuite.methods.sections.extraction import extracted
 from regsuite.methods.sections.given import sees_the_back, started_view
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
 from regsuite.methods.sections.locate import located, seen_at
@@ -18,6 +19,7 @@ from regsuite.methods.sections.sureness import WITHIN, evidence, probability
 from regsuite.methods.sections.telling import Answer, Inputs, Told, asked_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
+from regsuite.spatial import Image
 from regsuite.spatial.plates import Plates
 
 DOUBTFUL = 0.5
@@ -26,6 +28,14 @@ _SLICED = 0.6
 """Of a pixel of the encoder's pictures: what slicing may well be off, where plates do not lie farther apart."""
 _TURNED = 30.0
 """Degrees from which a turned section is told of."""
+
+
+def ready(
+    section: Image, trained: TrainedEncoder, parameters: AtlasSliceParameters | AtlasSeriesParameters
+) -> Prepared:
+    """A section as it is compared, and without what is none of the atlas's tissue."""
+    shown = prepared(section, parameters.channel, parameters.pixel / 1000)
+    return extracted(shown, trained) if parameters.extraction == "automatic" else shown
 
 
 class Run:
@@ -48,7 +58,7 @@ class Run:
     def registration(self) -> Registration:
         """The result."""
         self.progress.step(0.1, "preparing the section")
-        section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
+        section = ready(self.asked.section, self.trained, self.parameters)
         if self.parameters.side == "back" or sees_the_back(
             self.parameters, section, self.asked.template.grid, self.plates
         ):
@@ -125,6 +135,11 @@ class Run:
             )
         if section.turned_over:
             self.notes.append("The section lies on its other side, mirrored: it was turned over.")
+        if section.left_out:
+            self.notes.append(
+                f"{section.left_out:.0%} of what the section shows does not look like tissue of the atlas and was left "
+                "out, as skull and muscle are: check the outlines. Set Extraction to 'none' to keep it."
+            )
         if section.inverted:
             self.notes.append("The background is brighter than the tissue: brightness was inverted for the comparison.")
         if not told.answer.view.pixel_known:

@@ -15,8 +15,8 @@ from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
 from regsuite.methods.sections.locate import located, seen_at
 from regsuite.methods.sections.pose import Posed, angles_of, posed
-from regsuite.methods.sections.prepared import Prepared, prepared
-from regsuite.methods.sections.run import DOUBTFUL, answer_of, sliced_to
+from regsuite.methods.sections.prepared import Prepared
+from regsuite.methods.sections.run import DOUBTFUL, answer_of, ready, sliced_to
 from regsuite.methods.sections.telling import Asked, Inputs, Told
 from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Curve, Registration, Table
@@ -143,16 +143,16 @@ def series_of(inputs: Inputs, parameters: AtlasSeriesParameters, context: Contex
     assert isinstance(checkpoint, Checkpoint)
     assert labels is None or isinstance(labels, LabelImage)
     trained, notes = encoder_of(checkpoint, template, labels, context.device)
-    ready = [prepared(part, parameters.channel, parameters.pixel / 1000) for part in sections.parts]
+    shown = [ready(part, trained, parameters) for part in sections.parts]
     part = Part(context.progress, 0.0, 0.6)
     parallel = parameters.cut == "parallel"
     if parameters.order == "unknown":
-        series = placed_anyhow(ready, trained, parallel, part)
+        series = placed_anyhow(shown, trained, parallel, part)
     else:
-        series = placed_together(ready, sections.numbers, trained, parallel, part)
+        series = placed_together(shown, sections.numbers, trained, parallel, part)
     results = Results(parts={}, notes=notes)
     for place, (image, placed) in enumerate(zip(sections.parts, series.placed, strict=True)):
-        share = Part(context.progress, 0.6 + 0.4 * place / len(ready), 0.6 + 0.4 * (place + 1) / len(ready))
+        share = Part(context.progress, 0.6 + 0.4 * place / len(shown), 0.6 + 0.4 * (place + 1) / len(shown))
         asked = Asked(image, template, labels, None, parameters)
         told = Told(asked, answer_of(trained, placed.section, placed.identified, placed.posed))
         results.parts[image.name] = told.registration(replace(context, progress=share))
@@ -178,6 +178,13 @@ def _tell(results: Results, sections: SectionSet, series: Series) -> None:
         results.notes.append(f"The plates of these sections are doubtful, check them: {', '.join(doubtful)}.")
     if not all(placed.identified.view.pixel_known for placed in series.placed):
         results.notes.append("Pixel sizes were estimated where the files give none that suits the atlas.")
+    extracted = [
+        image.name for image, placed in zip(sections.parts, series.placed, strict=True) if placed.section.left_out
+    ]
+    if extracted:
+        results.notes.append(
+            f"What does not look like tissue of the atlas was left out of {', '.join(extracted)}: check the outlines."
+        )
     crossed = _crossed(curve.values["together"])
     if crossed:
         names = ", ".join(str(rows[place][0]) for place in crossed)

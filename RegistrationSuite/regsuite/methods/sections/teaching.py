@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -18,14 +19,24 @@ from regsuite.errors import InputError
 from regsuite.io.sections import section_grid
 from regsuite.learning.anatomy import Anatomy
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.learning.encoder import METHOD, TrainedEncoder, embedded, fingerprint, gallery_poses, own_weights
+from regsuite.learning.encoder import (
+    METHOD,
+    TrainedEncoder,
+    embedded,
+    encoder_weights,
+    extractor_weights,
+    fingerprint,
+    gallery_poses,
+)
 from regsuite.learning.synthesis import random_poses, random_sections
-from regsuite.learning.training import Settings, train
+from regsuite.learning.training import Settings, any_poses, train
 from regsuite.methods.sections.annotation import check_brightness, check_place
+from regsuite.methods.sections.extraction import extracted
 from regsuite.methods.sections.identify import identify
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.sureness import WITHIN, evidence, fitted
+from regsuite.networks.extraction import TissueExtractor
 from regsuite.networks.siamese import OF_TORCHVISION, Backbone, SliceEncoder
 from regsuite.progress import Context, Progress
 from regsuite.registration import Curve, Table, Training
@@ -36,6 +47,8 @@ _TRIED = 240
 """Sections the encoder is tried on."""
 _POSED, _STRANGE = 60, 24
 """Of them, those on which a whole run is tried, and pictures that are none."""
+_HEADS = 120
+"""Sections with what is around the tissue, on which its extraction is tried."""
 _CURVE_EVERY = 20
 _FEWEST = 8
 """Plates below which there is nothing to tell apart."""
@@ -54,7 +67,7 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     if labels is not None:
         check_brightness(template, labels)
     plates = _plates(template, parameters)
-    encoder = _started(parameters.backbone, weights, context)  # type: ignore[arg-type]
+    encoder, extractor = _started(parameters.backbone, weights, context)  # type: ignore[arg-type]
     anatomy = Anatomy.of(template, labels, plates, context.device)
     if labels is not None:
         check_place(anatomy)
@@ -68,9 +81,9 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
         reach=max(plates.spacing, _REACH * anatomy.pixel),
     )
     curve = Curve(x_title="iteration", y_title="loss")
-    made = train(encoder, anatomy, settings, _Teller(context, curve, settings))
+    made = train(encoder, extractor, anatomy, settings, _Teller(context, curve, settings))
     context.progress.step(0.93, "embedding the atlas")
-    known = _known(encoder, anatomy, parameters.margin)
+    known = _known(encoder, extractor, anatomy, parameters.margin)
     context.progress.step(0.96, "trying the encoder")
     trial = _Trial(known, parameters.margin, context.progress)
     card = _card(template, labels, plates, parameters, made, trial, anatomy)
@@ -88,14 +101,13 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
     return result
 
 
-def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -> SliceEncoder:
-    """An encoder of random weights, or one that starts from those that were given. InputError where they do not fit."""
-    encoder = SliceEncoder(backbone)
+def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -> tuple[SliceEncoder, TissueExtractor]:
+    """Networks of random weights, or such as start from those that were given. InputError where they do not fit."""
+    encoder, extractor = SliceEncoder(backbone), TissueExtractor()
     if weights is None:
-        return encoder
-    earlier = own_weights(weights)
-    if earlier:
-        return _gone_on(encoder, earlier, weights, context)
+        return encoder, extractor
+    if encoder_weights(weights):
+        return _gone_on(encoder, extractor, weights, context)
     if backbone not in OF_TORCHVISION:
         raise InputError(
             f"The network '{backbone}' has no starting weights: choose {_OTHERS} as network, whichever the weights are "
@@ -109,22 +121,23 @@ def _started(backbone: Backbone, weights: Checkpoint | None, context: Context) -
             f"of {_OTHERS} that they are of as network."
         ) from None
     context.progress.log(f"{backbone} starts from the {taken} tensors of '{weights.card.get('file', 'weights')}'")
-    return encoder
+    return encoder, extractor
 
 
 def _gone_on(
-    encoder: SliceEncoder, earlier: Mapping[str, Tensor], weights: Checkpoint, context: Context
-) -> SliceEncoder:
-    """As an encoder was when its training ended. InputError where it was another network."""
+    encoder: SliceEncoder, extractor: TissueExtractor, weights: Checkpoint, context: Context
+) -> tuple[SliceEncoder, TissueExtractor]:
+    """As networks were when their training ended. InputError where they were others."""
     try:
-        encoder.load_state_dict(earlier)
+        encoder.load_state_dict(encoder_weights(weights))
+        extractor.load_state_dict(extractor_weights(weights))
     except RuntimeError:
         raise InputError(
             f"The starting weights are of an encoder with another network than '{encoder.backbone}': choose the one it "
             "was trained with."
         ) from None
     context.progress.log(f"training goes on from the encoder '{weights.card.get('file', 'weights')}'")
-    return encoder
+    return encoder, extractor
 
 
 def _plates(template: Image, parameters: EncoderParameters) -> Plates:
@@ -142,23 +155,24 @@ class _Teller:
 
     def __init__(self, context: Context, curve: Curve, settings: Settings) -> None:
         self.progress, self.curve, self.settings = context.progress, curve, settings
-        self.sums = np.zeros(2)
+        self.sums: Counter[str] = Counter()
 
-    def __call__(self, made: int, share: float, embedded: float, posed: float) -> None:
+    def __call__(self, made: int, share: float, losses: Mapping[str, float]) -> None:
         self.progress.step(0.92 * share, f"training, iteration {made}")
-        self.sums += embedded, posed
+        self.sums.update(losses)  # a Counter adds numbers of any kind up
         if made % _CURVE_EVERY == 0:
-            embedded, posed = (float(each) for each in self.sums / _CURVE_EVERY)
-            self.sums[:] = 0
-            self.curve.add(made, embedding=embedded, pose=posed)
-            self.progress.curve("training", made, embedding=embedded, pose=posed)
+            means = {name: total / _CURVE_EVERY for name, total in self.sums.items()}
+            self.sums.clear()
+            self.curve.add(made, **means)
+            self.progress.curve("training", made, **means)
 
 
-def _known(encoder: SliceEncoder, anatomy: Anatomy, margin: float) -> TrainedEncoder:
+def _known(encoder: SliceEncoder, extractor: TissueExtractor, anatomy: Anatomy, margin: float) -> TrainedEncoder:
     """With little of a card, and not yet sure of anything."""
     poses = gallery_poses(anatomy)
     return TrainedEncoder(
         encoder,
+        extractor,
         anatomy,
         plates=embedded(encoder, anatomy, anatomy.plates.poses().float()),
         gallery=embedded(encoder, anatomy, poses),
@@ -183,7 +197,15 @@ class _Trial:
         order = self.distances.argsort(dim=1)
         self.ranks = (order == place[:, None]).float().argmax(dim=1)
         self.depth_error = (said[:, 0].cpu() - poses[:, 0]).abs()
+        self.overlap = self._overlap(known)
         self.sureness = self._sureness(known, sections, poses, margin)
+
+    def _overlap(self, known: TrainedEncoder) -> float:
+        """Mean Dice of the tissue that is extracted from what shows a head."""
+        sections = random_sections(self.anatomy, any_poses(self.anatomy, _HEADS, 1.0), 1.0, heads=1.0)
+        found, true = known.extract(sections.pictures) > 0.5, sections.tissue > 0.5
+        sizes = (found.flatten(1).sum(dim=1) + true.flatten(1).sum(dim=1)).clamp(min=1)
+        return float((2 * (found & true).flatten(1).sum(dim=1) / sizes).mean())
 
     def _sureness(self, known: TrainedEncoder, sections: Tensor, poses: Tensor, margin: float) -> Tensor:
         """From what a whole run finds, of sections and of pictures that are shuffled, which are of no plate."""
@@ -205,7 +227,7 @@ class _Trial:
         pixel = known.anatomy.pixel
         grid = section_grid(picture.shape[2], picture.shape[1], (pixel, pixel))
         try:
-            section = prepared(Image(picture[None, None].cpu(), grid))
+            section = extracted(prepared(Image(picture[None, None].cpu(), grid)), known)
         except InputError:
             return None
         identified = identify(section, known, pixel_known=True)
@@ -218,7 +240,7 @@ class _Trial:
         ranks = self.ranks.float()
         found = {"mean_absolute_error": float(ranks.mean())}
         found |= {f"top_{n}": float((ranks < n).float().mean()) for n in (1, 3, 5, 10)}
-        return found | {"depth_error_mm": float(self.depth_error.median())}
+        return found | {"depth_error_mm": float(self.depth_error.median()), "extraction_dice": self.overlap}
 
     def table(self) -> Table:
         """The same for sections parallel to the plates and for oblique ones."""
