@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from regsuite.losses.correlation import local_correlations
 from regsuite.losses.similarity import Name, dissimilarity
 from regsuite.losses.slabs import slab_sum
 from scipy import ndimage
@@ -377,3 +378,22 @@ def test_slabs_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     for total_of_slabs, of_slabs in results:
         assert total_of_slabs == pytest.approx(whole.item())
         assert torch.allclose(of_slabs, gradient)
+
+
+def test_many_images_may_have_weights_of_their_own() -> None:
+    generator = torch.Generator().manual_seed(3)
+    fixed = torch.rand(1, 1, 20, 26, generator=generator, dtype=torch.float64)
+    images = torch.rand(3, 1, 20, 26, generator=generator, dtype=torch.float64, requires_grad=True)
+    # One of them so light that its windows would not count beside the others'.
+    weights = torch.rand(3, 1, 20, 26, generator=generator, dtype=torch.float64)
+    weights[1] *= 1e-5
+    weights[2, :, :, 13:] = 0
+    together = local_correlations(fixed, weights, (0.1, 0.1), 0.2)(images)
+    alone = [
+        local_correlations(fixed, weight[None], (0.1, 0.1), 0.2)(image[None])
+        for weight, image in zip(weights, images, strict=True)
+    ]
+    assert torch.allclose(together, torch.cat(alone), rtol=1e-12)
+    (slope,) = torch.autograd.grad(together.sum(), images)
+    assert torch.equal(slope[2, :, :, 13:], torch.zeros(1, 20, 13, dtype=torch.float64))
+    assert all(float(each.abs().max()) > 0 for each in slope)

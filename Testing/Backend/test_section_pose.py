@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -196,6 +197,19 @@ class TestManyStarts:
         assert len(found) == 301
         assert min(float((each.pose - alone.pose).abs().max()) for each in found) < 1e-9
 
+    def test_each_keeps_the_weight_that_is_its_own(self, anatomy: Anatomy) -> None:
+        truth = torch.from_numpy(TRUTHS[0])
+        compared, start = problem(anatomy, truth), truth + 0.5 * torch.from_numpy(OFF)
+        left, right = compared.weight.clone(), compared.weight.clone()
+        left[..., 24:], right[..., :24] = 0, 0
+        weights = torch.cat([left.expand(299, 1, 36, 48), right])
+        found = slice_all(replace(compared, weight=weights), start.expand(300, 9), [True] * 9, 2, 0.2, Progress(), 0.5)
+        for weight, times in ((left, 299), (right, 1)):
+            (alone,) = slice_all(replace(compared, weight=weight), start[None], [True] * 9, 2, 0.2, Progress(), 0.5)
+            same = [each for each in found if float((each.pose - alone.pose).abs().max()) < 1e-9]
+            assert len(same) == times
+            assert same[0].energy == pytest.approx(alone.energy)
+
     def test_what_is_not_free_stays(self, anatomy: Anatomy) -> None:
         truth = torch.from_numpy(TRUTHS[0])
         start = (truth + torch.from_numpy(OFF))[None]
@@ -225,6 +239,17 @@ class TestManyStarts:
         apart = [abs(float(each.pose[0] - found[0].pose[0])) for each in found[1:]]
         turned = [abs(float(each.pose[3] - found[0].pose[3])) for each in found[1:]]
         assert all(off > 2 * anatomy.pixel or turn > 0.2 for off, turn in zip(apart, turned, strict=True))
+
+    @pytest.mark.parametrize("truth", TRUTHS, ids=["front", "back"])
+    def test_half_a_section_is_found_among_starts_all_over(
+        self, case: AtlasCase, anatomy: Anatomy, truth: np.ndarray
+    ) -> None:
+        section = prepared(section_of(case, truth, stain=1.5, kept=0.5))
+        starts = torch.zeros(18, 9)
+        starts[:, 0] = torch.linspace(-4.0, 4.0, 9).repeat(2)
+        starts[9:, POSE.index("rotation")] = math.pi
+        found = posed(section, upright(), anatomy, starts, True, True, Progress())
+        assert float(found.found.pose[0]) == pytest.approx(truth[0], abs=0.25)  # half a plate
 
     @pytest.mark.parametrize("view", [0.0, 40.0, 180.0])
     def test_what_is_turned_has_its_price(self, case: AtlasCase, anatomy: Anatomy, view: float) -> None:

@@ -29,15 +29,18 @@ def local_correlation(
     Sources: Cachier et al. 2003 (doi 10.1016/S1077-3142(03)00002-X); Avants et al. 2008
     (doi 10.1016/j.media.2007.06.004).
     """
-    compared = _Compared.of(fixed, weight, spacing, width)
+    compared = _Compared.of(fixed[0, 0], weight[0, 0], spacing, width)
     return lambda image: slab_sum(compared.sums(image[0, 0]), lambda sums, rows: compared.unlike(sums, rows).sum())
 
 
 def local_correlations(
     fixed: Tensor, weight: Tensor, spacing: Sequence[float], width: float
 ) -> Callable[[Tensor], Tensor]:
-    """The same of many small images (B, 1, *shape) at once: (B,)."""
-    compared = _Compared.of(fixed, weight, spacing, width)
+    """The same of many small images (B, 1, *shape) at once: (B,).
+
+    weight: (1, 1, *shape), or (B, 1, *shape), for each its own.
+    """
+    compared = _Compared.of(fixed[0, 0], weight[:, 0], spacing, width)
     return lambda images: compared.unlike(compared.sums(images[:, 0]), slice(None)).flatten(1).sum(dim=1)
 
 
@@ -54,12 +57,12 @@ class _Compared:
     variance: Tensor
 
     @classmethod
-    def of(cls, fixed: Tensor, weight: Tensor, spacing: Sequence[float], width: float) -> _Compared:
-        T, w = fixed[0, 0], weight[0, 0]
+    def of(cls, T: Tensor, w: Tensor, spacing: Sequence[float], width: float) -> _Compared:
+        """T: (*shape); w: (*shape), or (B, *shape) for as many images."""
         sigmas = [max(width / h, 1.0) for h in spacing]
         matrices = [window_matrix(n, sigma, int(sigma), T) for n, sigma in zip(T.shape, sigmas, strict=True)]
         held = window_sums(w, matrices)
-        counts = held > _EMPTY * held.max()
+        counts = held > _EMPTY * held.amax(dim=tuple(range(-T.ndim, 0)), keepdim=True)
         held, inverse = held * counts * math.prod(spacing), torch.where(counts, 1 / held, 0)
         wT = w * T
         mean = window_sums(wT, matrices) * inverse

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,8 +35,9 @@ _TOGETHER = 256
 class Problem:
     """One picture at one resolution.
 
-    volume: (1, 1, *shape) on ``grid``; picture, weight: (1, 1, h, w) at ``points`` (h, w, 3) mm in the plane, ``pixel``
-    mm apart; window: σ of the correlation's window, mm; odd: ε.
+    volume: (1, 1, *shape) on ``grid``; picture: (1, 1, h, w) at ``points`` (h, w, 3) mm in the plane, ``pixel`` mm
+    apart; weight: (1, 1, h, w), or (B, 1, h, w) for each of B poses its own; window: σ of the correlation's window, mm;
+    odd: ε.
     """
 
     volume: Tensor
@@ -54,7 +55,11 @@ class Problem:
         shown = cut(self.volume, self.grid, self.plates.matrices(poses), self.points)
         compare = local_correlations(self.picture, self.weight, (self.pixel, self.pixel), self.window)
         odd = (poses[:, 1:7] / torch.tensor(_SPREAD).to(poses)).square().sum(dim=1)
-        return compare(shown) / (self.weight.sum() * self.pixel**2) + 0.5 * self.odd * odd
+        return compare(shown) / (self.weight.sum(dim=(1, 2, 3)) * self.pixel**2) + 0.5 * self.odd * odd
+
+    def some(self, rows: slice) -> Problem:
+        """Of some of the poses only: with their weights, where each has its own."""
+        return self if len(self.weight) == 1 else replace(self, weight=self.weight[rows])
 
 
 @dataclass(frozen=True)
@@ -109,16 +114,17 @@ def slice_all(
     scale = _scale(free, unit, starts)
     q = torch.zeros_like(starts, requires_grad=True)
     search = torch.optim.Adam([q], lr=rate)
+    parts = [slice(first, first + _TOGETHER) for first in range(0, len(starts), _TOGETHER)]
     for _ in range(iterations):
         progress.check()
         search.zero_grad()
-        for start, part in zip(starts.split(_TOGETHER), q.split(_TOGETHER), strict=True):
-            problem.energy(start + part * scale).nansum().backward()
+        for part in parts:
+            problem.some(part).energy(starts[part] + q[part] * scale).nansum().backward()
         q.grad = torch.nan_to_num(q.grad) if q.grad is not None else None
         search.step()
     poses = (starts + q * scale).detach()
     with torch.no_grad():
-        energies = torch.cat([problem.energy(part) for part in poses.split(_TOGETHER)])
+        energies = torch.cat([problem.some(part).energy(poses[part]) for part in parts])
     energies = torch.nan_to_num(energies, nan=math.inf)
     return [Found(poses[place], float(energies[place])) for place in energies.argsort()]
 

@@ -19,10 +19,11 @@ from regsuite.progress import Progress
 from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
 from regsuite.spatial.plates import POSE, Plates, cut, flat_points
 
-_ROUNDS = ((2.7, 0, 300, 0.2), (2.7, 4, 120, 0.2), (2.7, 6, 60, 0.2), (2.7, 10, 24, 0.1), (1.35, 8, 6, 0.1))
+_Round = tuple[float, int, int, float]
+_ROUNDS = ((2.7, 0, 250, 0.2), (2.7, 4, 60, 0.2), (2.7, 6, 30, 0.2), (2.7, 10, 12, 0.1), (1.35, 8, 3, 0.1))
 """Of the search from all starts: distance of the points that are compared, in pixels of the encoder's pictures;
 iterations; how many go on, none near another, for coarse pictures of wrong places may agree better than the right one;
-and the rate."""
+and the rate. After the first, they are followed twice: as of a whole section, and as of one that was cut."""
 _APART = 2.5
 """How far apart they are: pixels in depth, or as many tenths of a radian in the plane."""
 _TURNED, _UPRIGHT = 0.08, math.cos(math.radians(50))
@@ -60,13 +61,22 @@ class Search:
 
     def candidates(self, starts: Tensor) -> list[Found]:
         """What is found from ``starts`` (K, 9), the likeliest first, none near another."""
-        found, poses = list[Found](), starts.float()
-        for step, iterations, kept, rate in _ROUNDS:
-            problem = self._problem(step, None, _MIDDLE[2])
+        found = self._followed(_ROUNDS[:1], starts.float(), cut_away=False)
+        poses = torch.stack([each.pose for each in found])
+        cut_away, whole = (self._followed(_ROUNDS[1:], poses, each) for each in (True, False))
+        found = self._apart([*cut_away, *whole], len(cut_away) + len(whole))
+        return sorted((self.refined(each, *_MIDDLE) for each in found), key=self.cost)
+
+    def _followed(self, rounds: Sequence[_Round], poses: Tensor, cut_away: bool) -> list[Found]:
+        """Those of poses (K, 9) that are left after some rounds; cut_away: whether what the section lacks at each of
+        them is left out."""
+        found = list[Found]()
+        for step, iterations, kept, rate in rounds:
+            problem = self._problem(step, poses if cut_away else None, _MIDDLE[2])
             found = slice_all(problem, poses, self._free, iterations, rate, self.progress, self._unit)
             found = self._apart(sorted(found, key=self.cost), kept)
             poses = torch.stack([each.pose for each in found])
-        return sorted((self.refined(each, *_MIDDLE) for each in found), key=self.cost)
+        return found
 
     def cost(self, found: Found) -> float:
         """Energy, and a price of what is turned: half of a section may fit better on its side or upside down."""
@@ -80,7 +90,7 @@ class Search:
 
     def refined(self, found: Found, step: float, iterations: int, odd: float) -> Found:
         """step: distance of the points that are compared, in pixels of the encoder's pictures; odd: ε."""
-        problem = self._problem(step, found.pose, odd)
+        problem = self._problem(step, found.pose[None], odd)
         return slice_to(problem, found.pose, self._free, iterations, self.progress, self._unit)
 
     def _apart(self, found: Sequence[Found], count: int) -> list[Found]:
@@ -102,8 +112,8 @@ class Search:
     def _unit(self) -> float:
         return _UNIT * float(max(self.anatomy.plates.extent[:2]))
 
-    def _problem(self, step: float, pose: Tensor | None, odd: float) -> Problem:
-        """The section in its view against the atlas; pose: (9,), about where it lies, if that is known."""
+    def _problem(self, step: float, poses: Tensor | None, odd: float) -> Problem:
+        """The section in its view against the atlas; poses: (B, 9), at each of which what it lacks is left out."""
         section, view, anatomy = self.section, self.view, self.anatomy
         device = anatomy.template.device
         pixel = step * anatomy.pixel
@@ -112,8 +122,8 @@ class Search:
         picture = shown_at(section, placed, points)
         tissue = shown_at(_as_picture(section), placed, points) > _TISSUE
         weight = functional.max_pool2d(tissue.float(), 2 * _AROUND + 1, 1, _AROUND)
-        if pose is not None:
-            weight = weight * _seen(tissue, anatomy, pose, points)
+        if poses is not None:
+            weight = weight * _seen(tissue, anatomy, poses, points)
         return Problem(
             anatomy.template,
             anatomy.grid,
@@ -148,17 +158,25 @@ def plane_of(section: Prepared, view: View) -> np.ndarray:
     return np.linalg.inv(placed) @ section.to_flat
 
 
-def _seen(tissue: Tensor, anatomy: Anatomy, pose: Tensor, points: Tensor) -> Tensor:
-    """(1, 1, h, w) float: 0 where, at this pose, the section lacks a part of the plate: a cut is no outline."""
-    plate = cut(anatomy.template.cpu(), anatomy.grid, anatomy.plates.matrices(pose.cpu()[None]), points)
-    try:
-        gone = missing(tissue[0, 0].numpy(), tissue_on(plate).numpy())
-    except InputError:
-        gone = None
-    if gone is None:
-        return torch.ones(tissue.shape)
+def _seen(tissue: Tensor, anatomy: Anatomy, poses: Tensor, points: Tensor) -> Tensor:
+    """(B, 1, h, w) float: 0 where, at a pose of (B, 9), the section lacks a part of the plate: a cut is no outline."""
+    plates = cut(anatomy.template.cpu(), anatomy.grid, anatomy.plates.matrices(poses.cpu()), points)
+    # Of many, by one threshold: to find one for each plate takes longer than to compare it.
+    shown = plates > anatomy.template.mean().cpu() if len(poses) > 1 else _tissue_on(plates)
+    gone = [missing(tissue[0, 0].numpy(), each.numpy()) for each in shown[:, 0]]
+    lacking = torch.stack(
+        [torch.zeros_like(tissue[0]) if each is None else torch.from_numpy(each)[None] for each in gone]
+    )
     # With the blurred edge of what is there.
-    return 1 - functional.max_pool2d(torch.from_numpy(gone).float()[None, None], 3, 1, 1)
+    return 1 - functional.max_pool2d(lacking.float(), 3, 1, 1)
+
+
+def _tissue_on(plate: Tensor) -> Tensor:
+    """(1, 1, h, w) bool, of a plate (1, 1, h, w): none where it shows nothing."""
+    try:
+        return tissue_on(plate)[None, None]
+    except InputError:
+        return torch.zeros(plate.shape, dtype=torch.bool)
 
 
 def _shape(anatomy: Anatomy, pixel: float) -> tuple[int, int]:

@@ -219,6 +219,8 @@ def missing(tissue: np.ndarray, plate: np.ndarray) -> np.ndarray | None:
 
     tissue, plate: (H, W) bool, where the section and the plate have tissue.
     """
+    if not plate.any():
+        return None
     rows, columns = np.nonzero(plate)
     margin = _MARGIN * max(np.ptp(rows), np.ptp(columns))
     core = plate & (ndimage.distance_transform_edt(~tissue) > margin)
