@@ -133,9 +133,7 @@ def _untorn(batch: int, device: torch.device) -> Tensor:
 
 def _half_plane(batch: int, low: float, high: float, device: torch.device) -> Tensor:
     """What lies on one side of a random line, that far from the middle in parts of the picture's width."""
-    rows, columns = ((torch.arange(n, device=device) - (n - 1) / 2) / SHAPE[1] for n in SHAPE)
-    angle = 2 * math.pi * _amount(batch, device)
-    along = columns * torch.cos(angle) + rows[:, None] * torch.sin(angle)
+    _, along = _turned_axes(2 * math.pi * _amount(batch, device))
     return (along < low + (high - low) * _amount(batch, device)).float()
 
 
@@ -192,11 +190,19 @@ def _away(mask: Tensor) -> Tensor:
 
 
 def _field(batch: int, device: torch.device) -> Tensor:
-    """(B, 1, H, W) 0 or 1: the field of view, whose edges may lie within the picture."""
-    rows, columns = (torch.linspace(-1, 1, n, device=device) for n in SHAPE)
-    ends = 0.6 + 0.8 * torch.rand(4, batch, 1, 1, 1, device=device)
-    inside = (rows[:, None] < ends[0]) & (rows[:, None] > -ends[1]) & (columns < ends[2]) & (columns > -ends[3])
-    return inside.float()
+    """(B, 1, H, W) 0 or 1: the field of view, a rectangle whose edges may lie within the picture."""
+    across, along = _turned_axes(torch.where(_coin(batch, 0.4, device), 0.0, 2 * math.pi * _amount(batch, device)))
+    ends = 0.5 * (0.6 + 0.8 * torch.rand(4, batch, 1, 1, 1, device=device))
+    rows = SHAPE[0] / SHAPE[1] * ends[:2]
+    return ((across < rows[0]) & (across > -rows[1]) & (along < ends[2]) & (along > -ends[3])).float()
+
+
+def _turned_axes(angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Two coordinates (B, 1, H, W) of the pixels, in parts of a picture's width, at right angles; the second runs along
+    ``angle`` (B, 1, 1, 1), rad."""
+    rows, columns = ((torch.arange(n, device=angle.device) - (n - 1) / 2) / SHAPE[1] for n in SHAPE)
+    along = columns * torch.cos(angle) + rows[:, None] * torch.sin(angle)
+    return rows[:, None] * torch.cos(angle) - columns * torch.sin(angle), along
 
 
 # --- faults ---

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from regsuite.errors import InputError
 from regsuite.learning.anatomy import Anatomy
-from regsuite.methods.sections.prepared import Prepared, missing, shown_at, tissue_on
+from regsuite.methods.sections.prepared import Prepared, missing, shown_at
 from regsuite.methods.sections.views import View
 from regsuite.progress import Progress
 from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
@@ -35,6 +34,8 @@ _WINDOW = 2.4
 """σ of the window of the local correlation, in the same."""
 _AROUND = 3
 """Points around the tissue that are compared too: they tell its outline."""
+_BEYOND = 0.3
+"""Weight of what a section shows beyond the plate, where other tissue was taken from it and some may have stayed."""
 _UNIT = 0.045
 """Of the atlas's size: mm that change a picture about as much as a turn of 5° does."""
 _TISSUE = 0.5
@@ -123,7 +124,7 @@ class Search:
         tissue = shown_at(_as_picture(section), placed, points) > _TISSUE
         weight = functional.max_pool2d(tissue.float(), 2 * _AROUND + 1, 1, _AROUND)
         if poses is not None:
-            weight = weight * _seen(tissue, anatomy, poses, points)
+            weight = weight * _counted(section, tissue, anatomy, poses, points)
         return Problem(
             anatomy.template,
             anatomy.grid,
@@ -158,25 +159,24 @@ def plane_of(section: Prepared, view: View) -> np.ndarray:
     return np.linalg.inv(placed) @ section.to_flat
 
 
-def _seen(tissue: Tensor, anatomy: Anatomy, poses: Tensor, points: Tensor) -> Tensor:
-    """(B, 1, h, w) float: 0 where, at a pose of (B, 9), the section lacks a part of the plate: a cut is no outline."""
-    plates = cut(anatomy.template.cpu(), anatomy.grid, anatomy.plates.matrices(poses.cpu()), points)
-    # Of many, by one threshold: to find one for each plate takes longer than to compare it.
-    shown = plates > anatomy.template.mean().cpu() if len(poses) > 1 else _tissue_on(plates)
-    gone = [missing(tissue[0, 0].numpy(), each.numpy()) for each in shown[:, 0]]
-    lacking = torch.stack(
-        [torch.zeros_like(tissue[0]) if each is None else torch.from_numpy(each)[None] for each in gone]
-    )
+def _counted(section: Prepared, tissue: Tensor, anatomy: Anatomy, poses: Tensor, points: Tensor) -> Tensor:
+    """(B, 1, h, w) float, at poses (B, 9): 0 where the section lacks a part of the plate, for a cut is no outline;
+    little where a section that was taken out of a head shows more than the plate."""
+    matrices = anatomy.plates.matrices(poses.cpu())
+    plates = cut(anatomy.regions.cpu(), anatomy.grid, matrices, points, "nearest")[:, 0].numpy() > 0
+    shown = tissue[0, 0].numpy()
+    lacking = torch.stack([_where(missing(shown, plate), shown) for plate in plates])
     # With the blurred edge of what is there.
-    return 1 - functional.max_pool2d(lacking.float(), 3, 1, 1)
+    counted = 1 - functional.max_pool2d(lacking, 3, 1, 1)
+    if section.left_out:
+        beyond = torch.stack([_where(missing(plate, shown), shown) for plate in plates])
+        counted = counted * (1 - (1 - _BEYOND) * beyond)
+    return counted
 
 
-def _tissue_on(plate: Tensor) -> Tensor:
-    """(1, 1, h, w) bool, of a plate (1, 1, h, w): none where it shows nothing."""
-    try:
-        return tissue_on(plate)[None, None]
-    except InputError:
-        return torch.zeros(plate.shape, dtype=torch.bool)
+def _where(mask: np.ndarray | None, like: np.ndarray) -> Tensor:
+    """(1, h, w) float: none where there is no mask."""
+    return torch.zeros(1, *like.shape) if mask is None else torch.from_numpy(mask).float()[None]
 
 
 def _shape(anatomy: Anatomy, pixel: float) -> tuple[int, int]:

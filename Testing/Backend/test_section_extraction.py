@@ -1,0 +1,142 @@
+"""A section in its head: what is none of the atlas's tissue is left out, and the section is found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from regsuite.catalog.sections import AtlasSeriesParameters, AtlasSliceParameters
+from regsuite.io.sections import section_grid
+from regsuite.learning.encoder import TrainedEncoder
+from regsuite.methods.sections import run as runs
+from regsuite.methods.sections import series
+from regsuite.methods.sections.extraction import extracted
+from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.networks.extraction import TissueExtractor
+from regsuite.phantoms.atlas import AtlasCase, section_of
+from regsuite.progress import Context
+from regsuite.registration import Registration
+from regsuite.spatial import Image, SectionSet
+from scipy import ndimage
+from section_samples import Seeing, brain, nothing_learned, pose_of, seeing
+from torch import Tensor
+
+TRUTH = pose_of(depth=1.3, rotation=0.1, shift_x=0.6, shift_y=-0.3)
+SKULL = 12
+"""Pixels it reaches beyond the brain."""
+DARK = 0.3
+"""Of the skull, which no part of the brain is as dark as."""
+
+
+class Peeling(Seeing):
+    """Knows skull by its darkness."""
+
+    def extract(self, pictures: Tensor) -> Tensor:
+        return (pictures > 0.5 * (DARK + 0.5)).float()
+
+
+def peeling() -> Peeling:
+    return Peeling(**{name: getattr(seeing(), name) for name in TrainedEncoder.__dataclass_fields__})
+
+
+@pytest.fixture(scope="module")
+def case() -> AtlasCase:
+    return brain()
+
+
+def in_a_head(case: AtlasCase, skull: int = SKULL, pixel: float = 0.08, turns: int = 0) -> tuple[Image, np.ndarray]:
+    """The section of TRUTH, brightened to .5 to 1, in a skull that wide; and (H, W) bool, where the brain is."""
+    shown = section_of(case, TRUTH).data[0, 0, 0].numpy()
+    tissue = ndimage.binary_fill_holes(shown > 0.05 * shown.max())
+    around = ndimage.binary_dilation(tissue, iterations=skull) if skull else tissue
+    values = np.where(tissue, 0.5 + 0.5 * shown / shown.max(), DARK * around).astype(np.float32)
+    values, tissue = np.rot90(values, turns).copy(), np.rot90(tissue, turns)
+    grid = section_grid(values.shape[1], values.shape[0], (pixel, pixel))
+    return Image(torch.from_numpy(values)[None, None, None], grid, "head"), tissue
+
+
+def overlap(section: Prepared, tissue: np.ndarray) -> float:
+    """Dice."""
+    found = section.tissue.numpy()
+    return float(2 * (found & tissue).sum() / (found.sum() + tissue.sum()))
+
+
+class TestExtracted:
+    @pytest.mark.parametrize("turns", [0, 1])
+    def test_only_the_brain_stays(self, case: AtlasCase, turns: int) -> None:
+        image, tissue = in_a_head(case, turns=turns)
+        before = prepared(image)
+        assert overlap(before, tissue) < 0.9
+        after = extracted(before, peeling())
+        assert overlap(after, tissue) > 0.97
+        assert after.left_out == pytest.approx(1 - tissue.sum() / float(before.tissue.sum()), abs=0.02)
+        assert torch.equal(after.picture, before.picture * after.tissue)
+
+    def test_without_a_pixel_size_too(self, case: AtlasCase) -> None:
+        image, tissue = in_a_head(case, pixel=25.4)
+        assert overlap(extracted(prepared(image), peeling()), tissue) > 0.95
+
+    def test_a_bare_brain_stays_as_it_is(self, case: AtlasCase) -> None:
+        section = prepared(in_a_head(case, skull=0)[0])
+        assert extracted(section, peeling()) is section
+
+    def test_a_thin_rim_is_not_believed_to_be_another_tissue(self, case: AtlasCase) -> None:
+        image, tissue = in_a_head(case, skull=2)
+        section = prepared(image)
+        assert 0.02 < 1 - tissue.sum() / float(section.tissue.sum()) < 0.15
+        assert extracted(section, peeling()) is section
+
+    def test_what_shows_nothing_of_the_atlas_stays_as_it_is(self, case: AtlasCase) -> None:
+        section = prepared(in_a_head(case)[0])
+
+        class Blind(Seeing):
+            def extract(self, pictures: Tensor) -> Tensor:
+                return torch.zeros_like(pictures)
+
+        blind = Blind(**{name: getattr(seeing(), name) for name in TrainedEncoder.__dataclass_fields__})
+        assert extracted(section, blind) is section
+
+
+class TestRun:
+    @pytest.fixture
+    def run(self, case: AtlasCase, monkeypatch: pytest.MonkeyPatch) -> Any:
+        monkeypatch.setattr(runs, "encoder_of", lambda *_: (peeling(), []))
+
+        def registration(image: Image, **values: Any) -> Registration:
+            inputs = {"fixed": image, "moving": case.template, "moving_labels": case.labels}
+            chosen = AtlasSliceParameters(deformation="none", cut="parallel", plate=17.0, **values)
+            return runs.Run({**inputs, "encoder": nothing_learned()}, chosen, Context()).registration()
+
+        return registration
+
+    def test_a_section_is_found_in_its_head_and_that_is_told(self, case: AtlasCase, run: Any) -> None:
+        image, _ = in_a_head(case)
+        found = run(image)
+        assert found.metrics["depth_mm"] == pytest.approx(TRUTH[0], abs=0.15)
+        assert found.metrics["turned_deg"] == pytest.approx(np.rad2deg(0.1), abs=1.0)
+        assert "left out" in " ".join(found.notes)
+
+    def test_it_can_be_kept(self, case: AtlasCase, run: Any) -> None:
+        image, _ = in_a_head(case)
+        assert "left out" not in " ".join(run(image, extraction="none").notes)
+
+    def test_a_series_tells_of_which_sections(self, case: AtlasCase, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(series, "encoder_of", lambda *_: (peeling(), []))
+        head, bare = in_a_head(case)[0], in_a_head(case, skull=0)[0]
+        parts = [Image(each.data, each.grid, name) for each, name in ((head, "head_1"), (bare, "bare_2"))]
+        inputs = {"sections": SectionSet(parts, [1, 2]), "moving": case.template, "encoder": nothing_learned()}
+        chosen = AtlasSeriesParameters(deformation="none", cut="parallel")
+        notes = " ".join(series.series_of(inputs, chosen, Context()).notes)
+        assert "left out of head_1:" in notes
+
+
+def test_the_network_answers_pixel_by_pixel() -> None:
+    network = TissueExtractor().eval()
+    pictures = torch.rand(2, 1, 72, 96)
+    with torch.no_grad():
+        logits = network(pictures)
+        alone = network(pictures[:1])
+    assert logits.shape == pictures.shape
+    assert torch.allclose(logits[:1], alone, atol=1e-5)
