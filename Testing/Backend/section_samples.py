@@ -106,6 +106,8 @@ def norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
 
 def hurried(patch: pytest.MonkeyPatch, iterations: int) -> None:
     """Slices the atlas from few starts, for so many iterations a round."""
-    patch.setattr(pose, "_ROUNDS", ((2.7, 0, 8, 0.2), (2.7, iterations, 3, 0.2)))
+    patch.setattr(pose, "_FIRST", ((2.7, 0, 8, 0.2),))
+    for name, kept in (("_ROUNDS", 2), ("_FEWER", 1)):
+        patch.setattr(pose, name, ((2.7, iterations, kept, 0.2),))
     patch.setattr(pose, "_MIDDLE", (2.7, iterations, 0.01))
     patch.setattr(pose, "_FINE", (1.35, iterations, 0.0))

@@ -36,9 +36,10 @@ def anatomy(case: AtlasCase) -> Anatomy:
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sections that are neither warped nor faulty, on a background that tells them apart."""
+    """Sections that are neither warped nor faulty, in even light, on a background that tells them apart."""
     monkeypatch.setattr(synthesis, "_DEFORMED", 0.0)
     monkeypatch.setattr(synthesis, "_faulty", lambda pictures: pictures)
+    monkeypatch.setattr(synthesis, "_shading", lambda batch, device: torch.ones(batch, 1, *SHAPE))
     monkeypatch.setattr(synthesis, "_background", lambda tissue, *_: torch.full_like(tissue, NOWHERE))
 
 

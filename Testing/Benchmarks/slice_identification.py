@@ -72,11 +72,11 @@ class Identification(Sections):
         self.chosen, self.iterations = (5, 100) if self.full else (1, 20)
 
     def groups(self) -> list[Group]:
-        """The baseline takes long; it is given some of the sections, and never the skull."""
+        """The baseline takes long and is given some of the sections."""
         ours: list[Group] = [("identification", kind.title, partial(self.ours, kind)) for kind in KINDS]
         baseline: list[Group] = [
             ("identification", f"{kind.title}, beside mutual information", partial(self.beside_information, kind))
-            for kind in (MICROSCOPY, BRAIN_ONLY)
+            for kind in KINDS
         ]
         return [*ours, ("confidence", "sections of all kinds", self.confidence), *baseline]
 

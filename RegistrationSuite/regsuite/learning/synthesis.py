@@ -72,12 +72,13 @@ def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0, head
     points = anatomy.points() + _warp(len(poses), device) * anatomy.pixel
     template, regions = anatomy.shown(anatomy.plates.matrices(poses.to(device)), points)
     tissue = (regions > 0).float()[:, None]
-    stained = _stained(template, regions, anatomy) * _shading(len(poses), device)
+    stained = _stained(template, regions, anatomy)
     whole = ~_coin(len(poses), hardness, device)
     left = torch.where(whole, 1.0, _left(len(poses), device))
     kept = tissue * left * torch.where(whole, 1.0, _untorn(len(poses), device))
     around = _background(tissue, torch.where(_coin(len(poses), 0.7, device), left, 1.0), heads)
-    return Sections(_faulty(stained * kept + around * (1 - kept)), kept, poses)
+    light = _shading(len(poses), device)
+    return Sections(_faulty((stained * kept + around * (1 - kept)) * light), kept, poses)
 
 
 # --- stain ---
@@ -169,14 +170,16 @@ def _head(tissue: Tensor) -> Tensor:
 
 
 def _organs(batch: int, device: torch.device) -> Tensor:
-    """(B, 1, H, W): shapes, coarse ones or fine ones, each of a brightness of its own."""
+    """(B, 1, H, W): shapes, coarse ones or fine ones, each of a brightness of its own, or flesh without borders."""
     half = (SHAPE[0] // 2, SHAPE[1] // 2)
     knots = (5, 6) if bool(torch.rand(()) < 0.5) else (12, 15)
     fields = functional.interpolate(torch.randn(batch, _ORGANS, *knots, device=device), half, mode="bicubic")
     level = torch.rand(batch, _ORGANS, device=device) * torch.where(_coin(batch, 0.5, device), 1.0, 0.5)[:, :, 0, 0]
-    flat = torch.gather(level, 1, fields.argmax(dim=1).flatten(1)).reshape(batch, 1, *half)
-    texture = _noise(batch, (SHAPE[0] // 3, SHAPE[1] // 3), device) * 0.12 * _amount(batch, device)
-    return (functional.interpolate(flat, SHAPE, mode="bilinear") + texture).clamp(min=0)
+    shapes = torch.gather(level, 1, fields.argmax(dim=1).flatten(1)).reshape(batch, 1, *half)
+    flesh = _amount(batch, device) * (1 + 0.4 * _noise(batch, (4, 5), device))
+    shown = torch.where(_coin(batch, 0.4, device), flesh, functional.interpolate(shapes, SHAPE, mode="bilinear"))
+    texture = _noise(batch, (SHAPE[0] // 3, SHAPE[1] // 3), device) * 0.12 * _amount(batch, device).square()
+    return (shown + texture).clamp(min=0)
 
 
 def _away(mask: Tensor) -> Tensor:

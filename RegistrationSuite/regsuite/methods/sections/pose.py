@@ -19,10 +19,13 @@ from regsuite.solvers.slicing import Found, Problem, slice_all, slice_to
 from regsuite.spatial.plates import POSE, Plates, cut, flat_points
 
 _Round = tuple[float, int, int, float]
-_ROUNDS = ((2.7, 0, 250, 0.2), (2.7, 4, 60, 0.2), (2.7, 6, 30, 0.2), (2.7, 10, 12, 0.1), (1.35, 8, 3, 0.1))
+_FIRST = ((2.7, 0, 300, 0.2),)
+_ROUNDS = ((2.7, 4, 120, 0.2), (2.7, 6, 60, 0.2), (2.7, 10, 24, 0.1), (1.35, 8, 4, 0.1))
+_FEWER = ((2.7, 0, 150, 0.2), (2.7, 4, 60, 0.2), (2.7, 6, 24, 0.2), (2.7, 10, 10, 0.1), (1.35, 8, 2, 0.1))
 """Of the search from all starts: distance of the points that are compared, in pixels of the encoder's pictures;
 iterations; how many go on, none near another, for coarse pictures of wrong places may agree better than the right one;
-and the rate. After the first, they are followed twice: as of a whole section, and as of one that was cut."""
+and the rate. What goes on from the first is followed twice: with all that is compared, and with what is missing left
+out. The likelier of the two for a section takes more."""
 _APART = 2.5
 """How far apart they are: pixels in depth, or as many tenths of a radian in the plane."""
 _TURNED, _UPRIGHT = 0.08, math.cos(math.radians(50))
@@ -62,9 +65,9 @@ class Search:
 
     def candidates(self, starts: Tensor) -> list[Found]:
         """What is found from ``starts`` (K, 9), the likeliest first, none near another."""
-        found = self._followed(_ROUNDS[:1], starts.float(), cut_away=False)
-        poses = torch.stack([each.pose for each in found])
-        cut_away, whole = (self._followed(_ROUNDS[1:], poses, each) for each in (True, False))
+        poses = _poses(self._followed(_FIRST, starts.float(), cut_away=False))
+        rounds = (_ROUNDS, _FEWER) if self.section.left_out else (_FEWER, _ROUNDS)
+        cut_away, whole = (self._followed(each, poses, way) for each, way in zip(rounds, (True, False), strict=True))
         found = self._apart([*cut_away, *whole], len(cut_away) + len(whole))
         return sorted((self.refined(each, *_MIDDLE) for each in found), key=self.cost)
 
@@ -76,7 +79,7 @@ class Search:
             problem = self._problem(step, poses if cut_away else None, _MIDDLE[2])
             found = slice_all(problem, poses, self._free, iterations, rate, self.progress, self._unit)
             found = self._apart(sorted(found, key=self.cost), kept)
-            poses = torch.stack([each.pose for each in found])
+            poses = _poses(found)
         return found
 
     def cost(self, found: Found) -> float:
@@ -97,7 +100,7 @@ class Search:
     def _apart(self, found: Sequence[Found], count: int) -> list[Found]:
         """The first so many of different places."""
         far = _APART * torch.tensor([self.anatomy.pixel, 0.1])
-        places = torch.stack([each.pose for each in found])[:, [0, POSE.index("rotation")]] / far
+        places = _poses(found)[:, [0, POSE.index("rotation")]] / far
         chosen, free = list[int](), torch.ones(len(found), dtype=torch.bool)
         for place in range(len(found)):
             if len(chosen) < count and bool(free[place]):
@@ -136,6 +139,11 @@ class Search:
             window=_WINDOW * max(anatomy.pixel, 0.5 * pixel),
             odd=odd,
         )
+
+
+def _poses(found: Sequence[Found]) -> Tensor:
+    """(K, 9)."""
+    return torch.stack([each.pose for each in found])
 
 
 def posed(
