@@ -13,8 +13,8 @@ from regsuite.methods.sections.prepared import Prepared, flat_cut, shown_at, wit
 from regsuite.methods.sections.views import turned_views
 from regsuite.spatial.plates import flat_points
 
-_OTHER = 0.15
-"""Share of what a section shows that has to be something else: below, it is taken for the network's own error."""
+_OTHER = (0.15, 0.8)
+"""Share of what a section shows that may be something else: less, or more, is taken for the network's own error."""
 _SIZES = (0.7, 0.9, 1.1, 1.3)
 """Of all that is shown, in parts of the atlas's largest section, where no pixel size is known."""
 _LOOKS = 2
@@ -30,7 +30,7 @@ def extracted(section: Prepared, trained: TrainedEncoder) -> Prepared:
             return section
         found = replace(section, tissue=inside, picture=section.picture * inside)
     share = 1 - float((found.tissue & section.tissue).sum() / section.tissue.sum())
-    return replace(found, left_out=share) if share >= _OTHER else section
+    return replace(found, left_out=share) if _OTHER[0] <= share <= _OTHER[1] else section
 
 
 def _extracted(section: Prepared, about: Prepared, trained: TrainedEncoder) -> Tensor:

@@ -13,8 +13,9 @@ from regsuite.methods.sections.prepared import Prepared
 from regsuite.methods.sections.starts import everywhere
 from regsuite.progress import Progress
 
-_LEARNED = 0.025
-"""Energy that the distance of two embeddings is worth, squared and in margins."""
+_LEARNED, _FARTHEST = 0.025, 6.0
+"""Energy that the distance of two embeddings is worth, squared and in margins; and where that ends to count: a farther
+embedding is of a picture unlike all that the encoder has learned from."""
 
 
 def located(
@@ -26,7 +27,8 @@ def located(
     found = search.candidates(torch.cat([identified.starts, everywhere(section, trained, view, parallel)]))
     distances, away = aligned(section, trained, view, torch.stack([each.pose for each in found]))
     away = away / float(trained.card["training"]["margin"])
-    costs = [search.cost(each) + _LEARNED * float(far) ** 2 for each, far in zip(found, away, strict=True)]
+    learned = _LEARNED * away.square().clamp(max=_FARTHEST)
+    costs = [search.cost(each) + float(far) for each, far in zip(found, learned, strict=True)]
     best = costs.index(min(costs))
     return search.posed(found[best]), replace(identified, distances=distances[best])
 
