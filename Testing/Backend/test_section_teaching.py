@@ -16,6 +16,7 @@ from regsuite.jobs import Job
 from regsuite.learning import encoder
 from regsuite.learning.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from regsuite.methods.sections import teaching
+from regsuite.networks.extraction import TissueExtractor
 from regsuite.networks.siamese import SliceEncoder
 from regsuite.phantoms.atlas import AtlasCase, atlas_case, section_of
 from regsuite.progress import Progress
@@ -94,6 +95,9 @@ class TestTrained:
 
     def test_it_is_tried_and_its_loss_is_told(self, trained: Training) -> None:
         assert trained.curves["training"].x == [4, 8, 12]
+        assert list(trained.curves["training"].values) == ["embedding", "pose", "extraction"]
+        assert 0 <= trained.metrics["extraction_dice"] < 0.75
+        assert "Dice" in trained.notes[1]
         assert [row[1] for row in trained.tables["validation"].rows] == [3, 3]
         assert all(np.isfinite(value) for value in trained.metrics.values())
         assert "more iterations" in trained.notes[0]
@@ -122,6 +126,12 @@ class TestTrained:
             jobs.train(job(case), progress)
         assert progress.seen == 1
         assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def without_extractor(trained: Training) -> Checkpoint:
+    """As an earlier version left it."""
+    weights = {name: value for name, value in trained.checkpoint.weights.items() if not name.startswith("extractor.")}
+    return Checkpoint(weights, trained.checkpoint.card)
 
 
 def starting_from(case: AtlasCase, weights: Any, **values: Any) -> Job:
@@ -153,10 +163,19 @@ class TestStarted:
     def test_the_training_of_an_encoder_goes_on(self, case: AtlasCase, trained: Training, file: Path) -> None:
         further = tried_quickly(starting_from(case, str(file), iterations=10, batch=4, rate=1e-6))
         own, earlier = further.checkpoint.weights, trained.checkpoint.weights
-        names = [name for name, _ in SliceEncoder().named_parameters()]
-        assert max(float((own["encoder." + name] - earlier["encoder." + name]).abs().max()) for name in names) < 1e-4
+        names = [f"encoder.{name}" for name, _ in SliceEncoder().named_parameters()]
+        names += [f"extractor.{name}" for name, _ in TissueExtractor().named_parameters()]
+        assert max(float((own[name] - earlier[name]).abs().max()) for name in names) < 1e-4
         assert further.checkpoint.card["training"]["weights"] == file.name
         assert f"training goes on from the encoder '{file.name}'" in further.record["log"]
+
+    def test_an_extractor_that_an_earlier_encoder_lacks_is_trained_from_the_start(
+        self, case: AtlasCase, trained: Training
+    ) -> None:
+        further = tried_quickly(starting_from(case, without_extractor(trained), iterations=10, batch=4, rate=1e-6))
+        assert "it holds no extractor of tissue: that one is trained from the start" in further.record["log"]
+        name = "encoder.embedding.0.weight"
+        assert torch.allclose(further.checkpoint.weights[name], trained.checkpoint.weights[name], atol=1e-4)
 
     def test_an_encoder_of_another_network_is_an_input_error(self, case: AtlasCase, file: Path) -> None:
         with pytest.raises(InputError, match="another network than 'resnet18': choose the one it was trained with"):
@@ -201,7 +220,13 @@ class TestUsed:
         with pytest.raises(InputError, match=r"'organs'|card lacks"):
             identified(case, replace(trained.checkpoint, card=card))
 
-    @pytest.mark.parametrize("name", ["plates", "encoder.embedding.0.weight"])
+    def test_an_encoder_without_an_extractor_is_an_input_error(self, case: AtlasCase, trained: Training) -> None:
+        with pytest.raises(InputError, match="earlier version, which did not tell the atlas's tissue from skull"):
+            identified(case, without_extractor(trained))
+
+    @pytest.mark.parametrize(
+        "name", ["plates", "encoder.embedding.0.weight", "extractor.unet.model.0.conv.unit0.conv.weight"]
+    )
     def test_weights_that_are_missing_are_an_input_error(self, case: AtlasCase, trained: Training, name: str) -> None:
         weights = {key: value for key, value in trained.checkpoint.weights.items() if key != name}
         with pytest.raises(InputError, match="not as its card says"):

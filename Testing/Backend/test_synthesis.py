@@ -283,9 +283,9 @@ class TestHeads:
         torch.manual_seed(4)
         poses = torch.zeros(60, len(POSE))
         plain, heads = (random_sections(anatomy, poses, 0.0, share) for share in (0.0, 1.0))
-        warped = anatomy.shown(anatomy.plates.matrices(poses[:1]), anatomy.points())[1] > 0
+        unwarped = anatomy.shown(anatomy.plates.matrices(poses[:1]), anatomy.points())[1] > 0
         for sections in (plain, heads):
-            overlap = ((sections.tissue[:, 0] > 0) & warped).flatten(1).sum(dim=1) / warped.sum()
+            overlap = ((sections.tissue[:, 0] > 0) & unwarped).flatten(1).sum(dim=1) / unwarped.sum()
             assert float(overlap.min()) > 0.8
         beside = [float(each.pictures[each.tissue == 0].std()) for each in (plain, heads)]
         assert beside[1] > 1.5 * beside[0]

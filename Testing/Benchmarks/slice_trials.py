@@ -15,7 +15,7 @@ from regsuite.methods.sections.baseline import ranked
 from regsuite.methods.sections.identify import identify, pixel_is_known
 from regsuite.methods.sections.prepared import prepared
 from regsuite.methods.sections.ranking import rank_errors
-from regsuite.methods.sections.run import Run, answer_of, ready
+from regsuite.methods.sections.run import Run, answer_of, taken_out
 from regsuite.progress import Context, Progress
 
 from Benchmarks.cost import Cost
@@ -75,7 +75,7 @@ class _Trial:
     def figures(self, section: Cut) -> Values:
         """Positions, from 0, of the true plate; errors of the found pose; seconds of each step."""
         run, started = self.run, time.perf_counter()
-        shown = ready(section.image, run.trained, run.parameters)
+        shown = taken_out(prepared(section.image), run.trained, run.parameters)
         seconds = [time.perf_counter()]
         parallel = run.parameters.cut == "parallel"
         seen = identify(shown, run.trained, pixel_is_known(shown, run.trained), parallel)

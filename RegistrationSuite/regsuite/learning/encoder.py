@@ -1,4 +1,5 @@
-"""A trained encoder with what it knows of its atlas: embeddings of plates, how sure to be of them, and a card."""
+"""A trained encoder with what it knows of its atlas: embeddings of plates, an extractor of its tissue, how sure to be
+of a plate, and a card."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ _TOGETHER = 64
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """plates: (N, 64), of the atlas's plates; gallery: (M, 64), of oblique ones at gallery_poses (M, 9);
-    sureness: weights of :mod:`regsuite.methods.sections.sureness`."""
+    """extractor: tells the atlas's tissue on a picture; plates: (N, 64), of the atlas's plates; gallery: (M, 64),
+    of oblique ones at gallery_poses (M, 9); sureness: weights of :mod:`regsuite.methods.sections.sureness`."""
 
     encoder: SliceEncoder
     extractor: TissueExtractor
@@ -102,6 +103,11 @@ def encoder_of(
         raise InputError(
             f"The encoder was trained on another atlas ('{card['atlas']['name']}', {size} voxels): give the atlas it "
             "was trained on, or train one on this."
+        )
+    if not extractor_weights(checkpoint):
+        raise InputError(
+            "The encoder is of an earlier version, which did not tell the atlas's tissue from skull: train it again; "
+            " the training may go on from this file."
         )
     notes = []
     if labels is not None and card["atlas"]["labels"] not in ("", fingerprint(labels)):

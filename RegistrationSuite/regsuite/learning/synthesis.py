@@ -28,7 +28,7 @@ _DEFORMED = 1.3
 IN_HEADS = 0.35
 """Share of sections that show what is around the tissue."""
 _FARTHEST, _ORGANS = 20, 5
-"""Pixels around the tissue within which skin lies, and kinds of organs between."""
+"""Pixels from the tissue beyond which distances are not told, nor skin is seen; and kinds of organs."""
 _KNOTS = 6
 """Of the curve from the template's brightness to a section's."""
 

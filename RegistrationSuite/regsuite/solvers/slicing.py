@@ -55,7 +55,7 @@ class Problem:
         shown = cut(self.volume, self.grid, self.plates.matrices(poses), self.points)
         compare = local_correlations(self.picture, self.weight, (self.pixel, self.pixel), self.window)
         odd = (poses[:, 1:7] / torch.tensor(_SPREAD).to(poses)).square().sum(dim=1)
-        return compare(shown) / (self.weight.sum(dim=(1, 2, 3)) * self.pixel**2) + 0.5 * self.odd * odd
+        return compare(shown) / (self.weight.sum(dim=(1, 2, 3)) * self.pixel**2) + (0.5 * self.odd * odd).to(shown)
 
     def some(self, rows: slice) -> Problem:
         """Of some of the poses only: with their weights, where each has its own."""

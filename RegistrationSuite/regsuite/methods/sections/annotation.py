@@ -35,15 +35,9 @@ def check_brightness(template: Image, labels: LabelImage) -> None:
 
 def check_place(anatomy: Anatomy) -> None:
     """InputError where the annotation fits what the template shows clearly better some way off."""
-    template = anatomy.template[0, 0].cpu().numpy()
-    step = -(-max(template.shape) // _LARGE)
-    shown, marked = (
-        each[::step, ::step, ::step]
-        for each in (
-            ndimage.binary_fill_holes(template > _FAINT * threshold(anatomy.template)),
-            anatomy.regions[0, 0].cpu().numpy() > 0,
-        )
-    )
+    shown, marked = _shown_and_marked(anatomy)
+    step = -(-max(shown.shape) // _LARGE)
+    shown, marked = (each[::step, ::step, ::step] for each in (shown, marked))
     if not shown.any() or marked.sum() < max(1.0, _SMALL * shown.sum()):
         return
     off, better = _fits_at(shown, marked)
@@ -55,6 +49,19 @@ def check_place(anatomy: Anatomy) -> None:
             f"The annotation does not fit the template, it lies about {distance:.2g} mm beside what the template "
             "shows: check that both are of one atlas, resolution and place."
         )
+
+
+def annotated(anatomy: Anatomy) -> float:
+    """Share of what the template shows that has a region."""
+    shown, marked = _shown_and_marked(anatomy)
+    return float((shown & marked).sum() / max(1, shown.sum()))
+
+
+def _shown_and_marked(anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray]:
+    """(*shape) bool: where the template is bright, and where regions are."""
+    template = anatomy.template[0, 0].cpu().numpy()
+    bright = template > _FAINT * threshold(anatomy.template)
+    return ndimage.binary_fill_holes(bright), anatomy.regions[0, 0].cpu().numpy() > 0
 
 
 def _fits_at(shown: np.ndarray, marked: np.ndarray) -> tuple[np.ndarray, float]:

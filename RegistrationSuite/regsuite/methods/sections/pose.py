@@ -173,17 +173,17 @@ def _counted(section: Prepared, tissue: Tensor, anatomy: Anatomy, poses: Tensor,
     matrices = anatomy.plates.matrices(poses.cpu())
     plates = cut(anatomy.regions.cpu(), anatomy.grid, matrices, points, "nearest")[:, 0].numpy() > 0
     shown = tissue[0, 0].numpy()
-    lacking = torch.stack([_where(missing(shown, plate), shown) for plate in plates])
+    lacking = torch.stack([_as_weight(missing(shown, plate), shown) for plate in plates])
     # With the blurred edge of what is there.
     counted = 1 - functional.max_pool2d(lacking, 3, 1, 1)
     if section.left_out:
-        beyond = torch.stack([_where(missing(plate, shown), shown) for plate in plates])
+        beyond = torch.stack([_as_weight(missing(plate, shown), shown) for plate in plates])
         counted = counted * (1 - (1 - _BEYOND) * beyond)
     return counted
 
 
-def _where(mask: np.ndarray | None, like: np.ndarray) -> Tensor:
-    """(1, h, w) float: none where there is no mask."""
+def _as_weight(mask: np.ndarray | None, like: np.ndarray) -> Tensor:
+    """(1, h, w) float: zeros where there is no mask."""
     return torch.zeros(1, *like.shape) if mask is None else torch.from_numpy(mask).float()[None]
 
 

@@ -19,7 +19,6 @@ from regsuite.methods.sections.sureness import WITHIN, evidence, probability
 from regsuite.methods.sections.telling import Answer, Inputs, Told, asked_of
 from regsuite.progress import Context, Part
 from regsuite.registration import Registration
-from regsuite.spatial import Image
 from regsuite.spatial.plates import Plates
 
 DOUBTFUL = 0.5
@@ -30,12 +29,11 @@ _TURNED = 30.0
 """Degrees from which a turned section is told of."""
 
 
-def ready(
-    section: Image, trained: TrainedEncoder, parameters: AtlasSliceParameters | AtlasSeriesParameters
+def taken_out(
+    section: Prepared, trained: TrainedEncoder, parameters: AtlasSliceParameters | AtlasSeriesParameters
 ) -> Prepared:
-    """A section as it is compared, and without what is none of the atlas's tissue."""
-    shown = prepared(section, parameters.channel, parameters.pixel / 1000)
-    return extracted(shown, trained) if parameters.extraction == "automatic" else shown
+    """Without what is none of the atlas's tissue, unless the user keeps it."""
+    return extracted(section, trained) if parameters.extraction == "automatic" else section
 
 
 class Run:
@@ -58,7 +56,7 @@ class Run:
     def registration(self) -> Registration:
         """The result."""
         self.progress.step(0.1, "preparing the section")
-        section = ready(self.asked.section, self.trained, self.parameters)
+        section = prepared(self.asked.section, self.parameters.channel, self.parameters.pixel / 1000)
         if self.parameters.side == "back" or sees_the_back(
             self.parameters, section, self.asked.template.grid, self.plates
         ):
@@ -80,8 +78,10 @@ class Run:
         if self.parameters.side == "automatic" and self.plates.axis == "sagittal" and not self._is_placed:
             sides.append(section.other_side())
         found, notes = [], self.notes
-        for side in sides:
+        for shown in sides:
             self.notes = list(notes)
+            self.progress.step(0.12, "telling its tissue from what is around")
+            side = taken_out(shown, self.trained, self.parameters)
             self.progress.step(0.15, "looking for its plate")
             parallel = self.parameters.cut == "parallel"
             known = pixel_is_known(side, self.trained)

@@ -15,8 +15,8 @@ from regsuite.learning.encoder import TrainedEncoder, encoder_of
 from regsuite.methods.sections.identify import Identified, identify, pixel_is_known
 from regsuite.methods.sections.locate import located, seen_at
 from regsuite.methods.sections.pose import Posed, angles_of, posed
-from regsuite.methods.sections.prepared import Prepared
-from regsuite.methods.sections.run import DOUBTFUL, answer_of, ready, sliced_to
+from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.run import DOUBTFUL, answer_of, sliced_to, taken_out
 from regsuite.methods.sections.telling import Asked, Inputs, Told
 from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Curve, Registration, Table
@@ -143,7 +143,8 @@ def series_of(inputs: Inputs, parameters: AtlasSeriesParameters, context: Contex
     assert isinstance(checkpoint, Checkpoint)
     assert labels is None or isinstance(labels, LabelImage)
     trained, notes = encoder_of(checkpoint, template, labels, context.device)
-    shown = [ready(part, trained, parameters) for part in sections.parts]
+    each = [prepared(part, parameters.channel, parameters.pixel / 1000) for part in sections.parts]
+    shown = [taken_out(section, trained, parameters) for section in each]
     part = Part(context.progress, 0.0, 0.6)
     parallel = parameters.cut == "parallel"
     if parameters.order == "unknown":
@@ -183,7 +184,8 @@ def _tell(results: Results, sections: SectionSet, series: Series) -> None:
     ]
     if extracted:
         results.notes.append(
-            f"What does not look like tissue of the atlas was left out of {', '.join(extracted)}: check the outlines."
+            f"What does not look like tissue of the atlas was left out of {', '.join(extracted)}: check the outlines. "
+            "Set Extraction to 'none' to keep it."
         )
     crossed = _crossed(curve.values["together"])
     if crossed:

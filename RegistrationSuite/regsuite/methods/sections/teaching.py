@@ -30,8 +30,8 @@ from regsuite.learning.encoder import (
 )
 from regsuite.learning.synthesis import random_poses, random_sections
 from regsuite.learning.training import Settings, any_poses, train
-from regsuite.methods.sections.annotation import check_brightness, check_place
-from regsuite.methods.sections.extraction import extracted
+from regsuite.methods.sections.annotation import annotated, check_brightness, check_place
+from regsuite.methods.sections.extraction import extracted, is_trusted
 from regsuite.methods.sections.identify import identify
 from regsuite.methods.sections.locate import located
 from regsuite.methods.sections.prepared import prepared
@@ -47,8 +47,10 @@ _TRIED = 240
 """Sections the encoder is tried on."""
 _POSED, _STRANGE = 60, 24
 """Of them, those on which a whole run is tried, and pictures that are none."""
-_HEADS = 120
+_IN_HEADS = 120
 """Sections with what is around the tissue, on which its extraction is tried."""
+_WHOLE = 0.8
+"""Share of what the template shows that an annotation of the whole organ covers, if no head is around it."""
 _CURVE_EVERY = 20
 _FEWEST = 8
 """Plates below which there is nothing to tell apart."""
@@ -98,6 +100,16 @@ def training(inputs: Mapping[str, Any], parameters: EncoderParameters, context: 
             f"Of sections made of the atlas {trial.metrics()['top_5']:.0%} have their plate among the first five: more "
             "iterations would help."
         )
+    if not is_trusted(known):
+        result.notes.append(
+            f"Tissue is told from what is around it with a Dice of {trial.overlap:.2f}, which is not enough to be "
+            "used: more iterations would help. Sections are compared with all they show."
+        )
+    elif labels is not None and annotated(anatomy) < _WHOLE:
+        result.notes.append(
+            f"The annotation covers {annotated(anatomy):.0%} of what the template shows, and only that is taken for "
+            "the atlas's tissue. If it is a part of the organ, identify sections with Extraction 'none'."
+        )
     return result
 
 
@@ -128,15 +140,18 @@ def _gone_on(
     encoder: SliceEncoder, extractor: TissueExtractor, weights: Checkpoint, context: Context
 ) -> tuple[SliceEncoder, TissueExtractor]:
     """As networks were when their training ended. InputError where they were others."""
+    earlier = extractor_weights(weights)
     try:
         encoder.load_state_dict(encoder_weights(weights))
-        extractor.load_state_dict(extractor_weights(weights))
+        extractor.load_state_dict(earlier or extractor.state_dict())
     except RuntimeError:
         raise InputError(
             f"The starting weights are of an encoder with another network than '{encoder.backbone}': choose the one it "
             "was trained with."
         ) from None
     context.progress.log(f"training goes on from the encoder '{weights.card.get('file', 'weights')}'")
+    if not earlier:
+        context.progress.log("it holds no extractor of tissue: that one is trained from the start")
     return encoder, extractor
 
 
@@ -198,11 +213,12 @@ class _Trial:
         self.ranks = (order == place[:, None]).float().argmax(dim=1)
         self.depth_error = (said[:, 0].cpu() - poses[:, 0]).abs()
         self.overlap = self._overlap(known)
+        known = replace(known, card={**known.card, "validation": {"extraction_dice": self.overlap}})
         self.sureness = self._sureness(known, sections, poses, margin)
 
     def _overlap(self, known: TrainedEncoder) -> float:
         """Mean Dice of the tissue that is extracted from what shows a head."""
-        sections = random_sections(self.anatomy, any_poses(self.anatomy, _HEADS, 1.0), 1.0, heads=1.0)
+        sections = random_sections(self.anatomy, any_poses(self.anatomy, _IN_HEADS, 1.0), 1.0, heads=1.0)
         found, true = known.extract(sections.pictures) > 0.5, sections.tissue > 0.5
         sizes = (found.flatten(1).sum(dim=1) + true.flatten(1).sum(dim=1)).clamp(min=1)
         return float((2 * (found & true).flatten(1).sum(dim=1) / sizes).mean())
