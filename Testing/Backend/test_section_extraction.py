@@ -12,19 +12,22 @@ from regsuite.catalog.sections import AtlasSeriesParameters, AtlasSliceParameter
 from regsuite.io.sections import section_grid
 from regsuite.learning import training
 from regsuite.learning.encoder import TrainedEncoder
+from regsuite.methods.sections import locate, pose, series
 from regsuite.methods.sections import run as runs
-from regsuite.methods.sections import series
 from regsuite.methods.sections.extraction import extracted
+from regsuite.methods.sections.identify import Identified
 from regsuite.methods.sections.pose import _counted
 from regsuite.methods.sections.prepared import Prepared, prepared
+from regsuite.methods.sections.views import View
 from regsuite.networks.extraction import TissueExtractor
 from regsuite.phantoms.atlas import AtlasCase, section_of
-from regsuite.progress import Context
+from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
+from regsuite.solvers.slicing import Found
 from regsuite.spatial import Image, SectionSet
 from regsuite.spatial.plates import cut
 from scipy import ndimage
-from section_samples import Seeing, brain, nothing_learned, pose_of, seeing
+from section_samples import MARGIN, Seeing, brain, nothing_learned, pose_of, seeing
 from torch import Tensor
 
 TRUTH = pose_of(depth=1.3, rotation=0.1, shift_x=0.6, shift_y=-0.3)
@@ -165,6 +168,44 @@ def test_what_lies_beyond_the_plate_counts_less_of_a_section_that_was_in_a_head(
     plate = cut(anatomy.regions, anatomy.grid, anatomy.plates.matrices(truth), points, "nearest") > 0
     assert bool((taken[plate] == 1).all())
     assert float(taken[..., 0, 0]) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(("left_out", "likelier"), [(0.0, False), (0.4, True)])
+def test_more_is_followed_the_way_that_is_likelier(
+    case: AtlasCase, monkeypatch: pytest.MonkeyPatch, left_out: float, likelier: bool
+) -> None:
+    section = replace(prepared(section_of(case, TRUTH)), left_out=left_out)
+    search = pose.Search(section, View(torch.eye(4), True), seeing().anatomy, False, True, Progress())
+    kept = {}
+
+    def followed(self: pose.Search, rounds: Any, poses: Tensor, cut_away: bool) -> list[Found]:
+        kept[cut_away] = rounds[-1][2]
+        return [Found(torch.tensor(TRUTH, dtype=torch.float32), 0.5)]
+
+    monkeypatch.setattr(pose.Search, "_followed", followed)
+    monkeypatch.setattr(pose.Search, "refined", lambda self, found, *_: found)
+    search.candidates(torch.zeros(3, len(TRUTH)))
+    assert kept[likelier] > kept[not likelier]
+
+
+@pytest.mark.parametrize(
+    ("away", "expected"), [((10.0, 3.0), 0), ((2.0, 0.5), 1)], ids=["both-say-nothing", "both-count"]
+)
+def test_an_embedding_that_is_far_from_all_decides_nothing(
+    case: AtlasCase, monkeypatch: pytest.MonkeyPatch, away: tuple[float, float], expected: int
+) -> None:
+    trained, depths = seeing(), (1.3, -2.0)
+    found = [
+        Found(torch.tensor(pose_of(depth=depth), dtype=torch.float32), energy)
+        for depth, energy in zip(depths, (0.4, 0.45), strict=True)
+    ]
+    monkeypatch.setattr(pose.Search, "candidates", lambda *_: found)
+    monkeypatch.setattr(pose.Search, "refined", lambda self, each, *_: each)
+    distances = torch.zeros(2, len(trained.plates))
+    monkeypatch.setattr(locate, "aligned", lambda *_: (distances, MARGIN * torch.tensor(away)))
+    identified = Identified(distances[0], View(torch.eye(4), True), found[0].pose[None])
+    placed, _ = locate.located(prepared(section_of(case, TRUTH)), identified, trained, True, Progress())
+    assert float(placed.found.pose[0]) == pytest.approx(depths[expected])
 
 
 def test_the_network_learns_what_is_tissue(case: AtlasCase) -> None:

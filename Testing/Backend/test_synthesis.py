@@ -295,7 +295,7 @@ class TestHeads:
     ) -> None:
         half = torch.ones(1, 1, *SHAPE)
         half[..., SHAPE[1] // 2 :] = 0
-        monkeypatch.setattr(synthesis, "_left", lambda batch, device: half.expand(batch, 1, *SHAPE))
+        monkeypatch.setattr(synthesis, "_uncut", lambda batch, device: half.expand(batch, 1, *SHAPE))
         monkeypatch.setattr(synthesis, "_faulty", lambda pictures: pictures)
         torch.manual_seed(0)
         sections = random_sections(anatomy, torch.zeros(200, len(POSE)), 1.0, heads=1.0)

@@ -107,7 +107,7 @@ def encoder_of(
     if not extractor_weights(checkpoint):
         raise InputError(
             "The encoder is of an earlier version, which did not tell the atlas's tissue from skull: train it again; "
-            " the training may go on from this file."
+            "the training may go on from this file."
         )
     notes = []
     if labels is not None and card["atlas"]["labels"] not in ("", fingerprint(labels)):

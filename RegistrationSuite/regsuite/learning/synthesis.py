@@ -25,7 +25,7 @@ _TILT = math.radians(8.0)
 _MOST_TILT = math.radians(20.0)
 _DEFORMED = 1.3
 """Pixels, at most, of the standard deviation of what a section is warped by."""
-IN_HEADS = 0.35
+_IN_HEADS = 0.35
 """Share of sections that show what is around the tissue."""
 _FARTHEST, _ORGANS = 20, 5
 """Pixels from the tissue beyond which distances are not told, nor skin is seen; and kinds of organs."""
@@ -65,7 +65,7 @@ def laid(poses: Tensor, anatomy: Anatomy, hardness: float = 1.0) -> Tensor:
     return torch.cat([poses[:, :3], drawn], dim=1)
 
 
-def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0, heads: float = IN_HEADS) -> Sections:
+def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0, heads: float = _IN_HEADS) -> Sections:
     """Sections at poses (B, 9); ``hardness``: 0 keeps them whole, at 1 most lack a part; heads: share of them that show
     what is around the tissue."""
     device = anatomy.template.device
@@ -74,7 +74,7 @@ def random_sections(anatomy: Anatomy, poses: Tensor, hardness: float = 1.0, head
     tissue = (regions > 0).float()[:, None]
     stained = _stained(template, regions, anatomy)
     whole = ~_coin(len(poses), hardness, device)
-    left = torch.where(whole, 1.0, _left(len(poses), device))
+    left = torch.where(whole, 1.0, _uncut(len(poses), device))
     kept = tissue * left * torch.where(whole, 1.0, _untorn(len(poses), device))
     around = _background(tissue, torch.where(_coin(len(poses), 0.7, device), left, 1.0), heads)
     light = _shading(len(poses), device)
@@ -117,7 +117,7 @@ def _shading(batch: int, device: torch.device) -> Tensor:
 # --- what is missing ---
 
 
-def _left(batch: int, device: torch.device) -> Tensor:
+def _uncut(batch: int, device: torch.device) -> Tensor:
     """(B, 1, H, W) 0 or 1: what is left after up to two straight cuts."""
     first = torch.where(_coin(batch, 0.45, device), _half_plane(batch, -0.1, 0.42, device), 1.0)
     second = torch.where(_coin(batch, 0.15, device), _half_plane(batch, 0.08, 0.67, device), 1.0)

@@ -47,7 +47,7 @@ _TRIED = 240
 """Sections the encoder is tried on."""
 _POSED, _STRANGE = 60, 24
 """Of them, those on which a whole run is tried, and pictures that are none."""
-_IN_HEADS = 120
+_TRIED_IN_HEADS = 120
 """Sections with what is around the tissue, on which its extraction is tried."""
 _WHOLE = 0.8
 """Share of what the template shows that an annotation of the whole organ covers, if no head is around it."""
@@ -218,7 +218,7 @@ class _Trial:
 
     def _overlap(self, known: TrainedEncoder) -> float:
         """Mean Dice of the tissue that is extracted from what shows a head."""
-        sections = random_sections(self.anatomy, any_poses(self.anatomy, _IN_HEADS, 1.0), 1.0, heads=1.0)
+        sections = random_sections(self.anatomy, any_poses(self.anatomy, _TRIED_IN_HEADS, 1.0), 1.0, heads=1.0)
         found, true = known.extract(sections.pictures) > 0.5, sections.tissue > 0.5
         sizes = (found.flatten(1).sum(dim=1) + true.flatten(1).sum(dim=1)).clamp(min=1)
         return float((2 * (found & true).flatten(1).sum(dim=1) / sizes).mean())
