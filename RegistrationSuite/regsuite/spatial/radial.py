@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from regsuite.spatial.grid import Grid
 
 _SAME = 1e-6
 
@@ -81,3 +84,10 @@ def frame_of(centre: Tensor, normal: Tensor) -> Tensor:
     frame[:3, :3] = torch.stack([first, torch.linalg.cross(along, first), along], dim=1)
     frame[:3, 3] = centre
     return frame
+
+
+def pixel_grid(shape: tuple[int, int], pixel: float) -> Grid:
+    """A flat grid in a slice's own (right, down) mm, from its middle; shape: rows and columns."""
+    rows, columns = shape
+    affine = np.array([[0, pixel, -(columns - 1) / 2 * pixel], [pixel, 0, -(rows - 1) / 2 * pixel], [0, 0, 1]])
+    return Grid.from_affine((rows, columns), affine)
