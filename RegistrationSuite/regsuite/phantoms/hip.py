@@ -56,6 +56,9 @@ _TEXTURE = (0.0, 0.05, 0.07, 0.02, 0.02, 0.02, 0.0, 0.09, 0.05, 0.03, 0.03)
 _CORTEX_MM = (1.0, 5.0)
 """Of the femur's head, and of its shaft 60 mm below the neck; the pelvis has the first."""
 
+_RECESS_MM = 1.2
+"""Of fluid around the neck, within the joint's capsule."""
+
 _ABOUT = (88.0, 4.0, 0.0)
 _SHIFT = (10.0, -6.0, -18.0)
 """RAS mm of a right femoral head's centre; and where the middle of the image is from there, lateral, anterior, up."""
@@ -157,7 +160,7 @@ class Anatomy:
         distance = length(x)
         behind, fossa = self.pelvis.behind(x) < 0, self.pelvis.fossa(x) < 0
         upward = along(x, self.femur.shape.upward)
-        label[(femur < 2.5) & (upward > -0.9 * self.femur.shape.neck) & (distance < 1.6 * head)] = JOINT_FLUID
+        label[(femur < _RECESS_MM) & (upward > -0.9 * self.femur.shape.neck) & (distance < 1.6 * head)] = JOINT_FLUID
         label[self.pelvis.labrum(x) < 0] = LABRUM
         label[behind & fossa] = FAT
         label[behind & (distance < cup) & ~fossa] = ACETABULAR_CARTILAGE
@@ -189,6 +192,6 @@ def _acquired(labels: np.ndarray, cortex: np.ndarray, grid: Grid, rng: np.random
 
 def _upsampled(rng: np.random.Generator, grid: Grid, step: float, *widths: float) -> np.ndarray:
     """(*shape) float32: smooth noise of unit variance, made at ``step`` mm, of all ``widths`` mm alike."""
-    coarse = grid.resampled(np.maximum(grid.spacing, step))
+    coarse = grid.resampled([max(step, each) for each in grid.spacing])
     noise = sum(smooth_noise(rng, coarse, width) for width in widths) / np.sqrt(len(widths))
     return Image.from_array(np.asarray(noise, np.float32), coarse).resampled(grid).array()

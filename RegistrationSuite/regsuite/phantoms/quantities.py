@@ -42,7 +42,7 @@ TISSUES = {
 }
 """By the name of the label."""
 
-_CALM_MM = 1.0
+_CALM_MM = 0.5
 _VARIATION_MM = 15.0
 _CLASSES = 4
 _MOST = 4.0
@@ -113,6 +113,6 @@ def _detail(brightness: np.ndarray, classes: np.ndarray, count: int) -> np.ndarr
 
 
 def _smooth(rng: np.random.Generator, grid: Grid) -> np.ndarray:
-    coarse = grid.resampled(np.maximum(grid.spacing, _VARIATION_MM / 4))
+    coarse = grid.resampled([max(_VARIATION_MM / 4, each) for each in grid.spacing])
     noise = smooth_noise(rng, coarse, _VARIATION_MM).astype(np.float32)
     return Image.from_array(noise, coarse).resampled(grid).array()
