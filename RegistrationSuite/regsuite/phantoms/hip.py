@@ -60,7 +60,7 @@ _RECESS_MM = 1.2
 """Of fluid around the neck, within the joint's capsule."""
 
 _ABOUT = (88.0, 4.0, 0.0)
-_SHIFT = (10.0, -6.0, -18.0)
+_SHIFT = (18.0, -6.0, -18.0)
 """RAS mm of a right femoral head's centre; and where the middle of the image is from there, lateral, anterior, up."""
 _BIAS, _NOISE = 0.10, 0.02
 

@@ -88,7 +88,7 @@ class Femur:
     def __call__(self, x: Tensor) -> Tensor:
         """Signed distance (...) at points (3, ...)."""
         shape = self.shape
-        rough = blended(self._shaft(x), self._trochanters(x), 7.0)
+        rough = blended(self._shaft(x), self._trochanters(x), 9.0)
         rough = carved(rough, ball(x, shape.root - 15 * ANTERIOR - 16 * shape.distal - 2 * shape.medial, 7.0), 5.0)
         rough = blended(rough, self._neck(x), 7.0) + 0.45 * self._uneven(x)
         bone = blended(rough, ball(x, np.zeros(3), shape.head), 4.0)
@@ -121,9 +121,9 @@ class Femur:
         root, distal, medial = shape.root, shape.distal, shape.medial
         large, small = shape.greater, shape.lesser
         body = root - (9 + 4 * large) * medial - 4 * ANTERIOR + 8 * distal
-        top = root - (11 + 3 * large) * medial - 13 * ANTERIOR
-        top[2] = shape.rise - 8 * large
-        greater = rod(x, body, top, (13 * large, 8 * large))
+        top = root - (8 + 3 * large) * medial - 12 * ANTERIOR
+        top[2] = shape.rise - 10.5 * large
+        greater = rod(x, body, top, (14 * large, 10.5 * large))
         inward = _unit(0.75 * medial - 0.66 * ANTERIOR)
         lesser_root, lesser_tip = root + 46 * distal, root + 40 * distal + (shape.shaft + 5 * small) * inward
         lesser = rod(x, lesser_root, lesser_tip, (11.0, 5.5 * small))
@@ -173,10 +173,9 @@ class Pelvis:
 
     def _branches(self, x: Tensor) -> Tensor:
         there = [part / float(share) for part, share in zip(x, self._stretch, strict=True)]
-        # Start, end, radii: three of the ilium, then ischium, its branch, pubis.
+        # Start, end, radii: the ilium's edges in front and behind, then ischium, its branch, pubis.
         rods = (
             ((2, 6, 34), (28, 40, 88), (10.0, 8.0)),
-            ((-2, 0, 36), (2, -2, 110), (10.0, 6.5)),
             ((-8, -14, 30), (-38, -48, 84), (12.0, 10.0)),
             ((-8, -24, -10), (-14, -34, -58), (12.0, 14.0)),
             ((-14, -32, -62), (-62, 14, -70), (9.0, 6.0)),
@@ -185,7 +184,9 @@ class Pelvis:
         bone = rod(there, *rods[0])
         for each in rods[1:]:
             bone = blended(bone, rod(there, *each), 12.0)
-        return bone
+        middle, across = (-4, -3, 36), _unit(0.8 * LATERAL - 0.6 * ANTERIOR)
+        wing = rod(flattened(there, middle, across, 0.16), middle, (-5, -4, 110), (22.0, 52.0))
+        return blended(bone, wing, 12.0)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
