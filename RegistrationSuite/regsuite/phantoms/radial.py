@@ -69,14 +69,16 @@ def radial_acquisition(
 ) -> RadialAcquisition:
     """Slices around an axis of a volume, from the seed.
 
-    tissues: on any grid of the volume's space; what they do not label is parted by the volume's brightness. bone: the
+    tissues: on the grid of the volume; what they do not label gets its values from the brightness. bone: the
     labels whose union is the silhouette; centre, normal: the axis, RAS mm of the volume. Beyond the volume's border
-    slices are 0. ValueError where a label of the bone is nowhere.
+    slices are 0. ValueError where a label of the bone is nowhere, or the grids differ.
     """
     recipe = recipe or RadialRecipe()
     wanted = [bone] if isinstance(bone, int) else list(bone)
     if not all(bool(tissues.mask(value).any()) for value in wanted):
         raise ValueError(f"the bone's labels {wanted} are not all among the volume's {tissues.values()}")
+    if not volume.grid.same_as(tissues.grid):
+        raise ValueError("the volume and its tissues are on different grids")
     rngs = [np.random.default_rng([seed, part]) for part in range(4)]
     middle = np.asarray(centre, dtype=float)
     truth = _rigid(rngs[_GEOMETRY], middle, recipe.shift, recipe.turn)
