@@ -73,7 +73,7 @@ def some_femur(rng: np.random.Generator) -> FemurShape:
         shaft=rng.uniform(13, 15.5),
         lean=rng.uniform(5, 9),
         greater=rng.uniform(0.85, 1.2),
-        lesser=rng.uniform(0.8, 1.25),
+        lesser=rng.uniform(0.95, 1.3),
         rise=rng.uniform(-5, 4),
     )
 
@@ -124,8 +124,8 @@ class Femur:
         top = root - (8 + 3 * large) * medial - 12 * ANTERIOR
         top[2] = shape.rise - 10.5 * large
         greater = rod(x, body, top, (14 * large, 10.5 * large))
-        inward = _unit(0.75 * medial - 0.66 * ANTERIOR)
-        lesser_root, lesser_tip = root + 46 * distal, root + 40 * distal + (shape.shaft + 5 * small) * inward
+        inward = _unit(0.85 * medial - 0.53 * ANTERIOR)
+        lesser_root, lesser_tip = root + 46 * distal, root + 40 * distal + (shape.shaft + 6 * small) * inward
         lesser = rod(x, lesser_root, lesser_tip, (11.0, 5.5 * small))
         crest = rod(x, top + 8 * distal, lesser_tip - 4 * inward, (6.0, 5.0))
         return blended(blended(greater, crest, 6.0), lesser, 6.0)
