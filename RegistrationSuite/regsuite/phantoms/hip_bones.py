@@ -15,8 +15,6 @@ from torch import Tensor
 from regsuite.phantoms.solids import Ripple, along, ball, blended, carved, flattened, ring, rod
 
 LATERAL, ANTERIOR, SUPERIOR = np.eye(3)
-_CLEAR = 3.0
-"""No part of the pelvis comes nearer to the femur, mm."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +144,14 @@ class Pelvis:
         self._stretch = rng.uniform(0.94, 1.06, 3)
         self._uneven = Ripple(rng, 30.0)
 
-    def __call__(self, x: Tensor, femur: Tensor) -> Tensor:
-        """Signed distance (...) at points (3, ...), where that of the femur is known."""
+    def __call__(self, x: Tensor) -> Tensor:
+        """Signed distance (...) at points (3, ...)."""
         outside = ball(x, np.zeros(3), self.cup + self._wall)
         bone = blended(self._branches(x), outside, 10.0) + 0.5 * self._uneven(x)
         bone = carved(bone, ball(x, np.zeros(3), self.cup), 1.0)
         bone = carved(bone, self.fossa(x), 2.0)
         exit_way = torch.maximum(-self.behind(x), ball(x, np.zeros(3), self.cup + 14))
-        return carved(carved(bone, exit_way, 3.0), femur - _CLEAR, 1.0)
+        return carved(bone, exit_way, 3.0)
 
     def behind(self, x: Tensor) -> Tensor:
         """Distance (...) beyond the plane of the rim, negative in the socket's half."""

@@ -8,8 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from regsuite.phantoms.fields import smooth_noise
-from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.phantoms.fields import coarse_noise
+from regsuite.spatial import Image, LabelImage
 
 MAPS = ("T1", "T2", "T1rho")
 DENSITY = "density"
@@ -46,7 +46,9 @@ _CALM_MM = 0.5
 _VARIATION_MM = 15.0
 _CLASSES = 4
 _MOST = 4.0
+"""Standard deviations that are followed, at most."""
 _FAINT = 0.04
+_DENSITY_FOLLOWS = 3
 
 
 def quantities(
@@ -58,19 +60,23 @@ def quantities(
     nothing in the darkest part, which is air, and values by chance at three levels above, evenly between them.
     variation: relative standard deviation of smooth variation all over, of each map on its own; texture: how much the
     logarithm of a label's value rises where the volume is brighter by one standard deviation of that label (below 0:
-    falls); density follows three times as much.
+    falls); density follows three times as much, so that compact bone is dark.
     """
     brightness = ndimage.gaussian_filter(volume.array(), [_CALM_MM / step for step in volume.grid.spacing])
     levels = _levels(brightness)
     unlabelled = np.array([AIR] + [_by_chance(rng) for _ in levels[1:]], dtype=np.float32)
     labels, table = _numbered(tissues, rng)
-    detail, bare = _detail(brightness, labels, len(table)), labels == 0
-    maps = {}
-    for part, name in enumerate((*MAPS, DENSITY)):
-        follow, vary = (3 * texture, 0.0) if name == DENSITY else (texture, variation * _smooth(rng, volume.grid))
-        values = table[:, part][labels] * np.exp(follow * detail)
+    detail, bare = texture * _detail(brightness, labels, len(table)), labels == 0
+
+    def valued(part: int, exponent: np.ndarray) -> np.ndarray:
+        values = table[:, part][labels] * np.exp(exponent)
         values[bare] = np.interp(brightness[bare], levels, unlabelled[:, part])
-        maps[name] = Image.from_array(values * np.exp(vary), volume.grid, name)
+        return values
+
+    maps = {DENSITY: Image.from_array(valued(len(MAPS), _DENSITY_FOLLOWS * detail), volume.grid, DENSITY)}
+    for part, name in enumerate(MAPS):
+        uneven = np.exp(variation * coarse_noise(rng, volume.grid, (_VARIATION_MM,), _VARIATION_MM / 4))
+        maps[name] = Image.from_array(valued(part, detail) * uneven, volume.grid, name)
     return maps
 
 
@@ -113,9 +119,3 @@ def _detail(brightness: np.ndarray, labels: np.ndarray, count: int) -> np.ndarra
         middle[number] = np.median(inside)
         spread[number] = max(1.48 * np.median(np.abs(inside - middle[number])), _FAINT * (high - low))
     return np.clip((brightness - middle[labels]) / spread[labels], -_MOST, _MOST)
-
-
-def _smooth(rng: np.random.Generator, grid: Grid) -> np.ndarray:
-    coarse = grid.resampled([max(_VARIATION_MM / 4, each) for each in grid.spacing])
-    noise = smooth_noise(rng, coarse, _VARIATION_MM).astype(np.float32)
-    return Image.from_array(noise, coarse).resampled(grid).array()
