@@ -112,6 +112,7 @@ def test_the_femur_runs_out_below_and_nowhere_else(seed: int) -> None:
     assert femur[0].sum() * 4 > 400, "a whole section of the shaft, mm²"
     assert not any(np.take(femur, end, axis).any() for axis in range(3) for end in (0, -1) if (axis, end) != (0, 0))
     assert ndimage.label(femur)[1] == 1
+    assert np.array_equal(ndimage.binary_fill_holes(femur), femur), "no cavity within"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

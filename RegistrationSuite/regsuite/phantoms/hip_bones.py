@@ -87,7 +87,7 @@ class Femur:
         """Signed distance (...) at points (3, ...)."""
         shape = self.shape
         rough = blended(self._shaft(x), self._trochanters(x), 9.0)
-        rough = carved(rough, ball(x, shape.root - 15 * ANTERIOR - 16 * shape.distal - 2 * shape.medial, 7.0), 5.0)
+        rough = carved(rough, self._pit(x), 5.0)
         rough = blended(rough, self._neck(x), 7.0) + 0.45 * self._uneven(x)
         bone = blended(rough, ball(x, np.zeros(3), shape.head), 4.0)
         return carved(bone, ball(x, 1.1 * shape.head * self.fovea, 5.0), 2.0)
@@ -113,6 +113,12 @@ class Femur:
         start = -0.3 * shape.head * shape.upward - 0.06 * shape.head * ANTERIOR
         there = flattened(x, start, thin, 0.82)
         return rod(there, start, shape.root, (0.60 * shape.head, 0.66 * shape.head))
+
+    def _pit(self, x: Tensor) -> Tensor:
+        """What hollows the greater trochanter out, from behind, above and the inner side: its fossa."""
+        shape = self.shape
+        floor = shape.root - 13 * ANTERIOR - 15 * shape.distal - 2 * shape.medial
+        return rod(x, floor, floor + 30 * _unit(0.8 * shape.medial - 0.7 * ANTERIOR - 0.5 * shape.distal), (5.0, 9.0))
 
     def _trochanters(self, x: Tensor) -> Tensor:
         shape = self.shape
