@@ -12,6 +12,8 @@ from regsuite.phantoms.hip import ACETABULAR_CARTILAGE, FEMORAL_CARTILAGE, FEMUR
 from regsuite.phantoms.outlines import spoilt
 from regsuite.phantoms.quantities import MAPS, TISSUES
 from regsuite.spatial import Image, LabelImage
+from regsuite.spatial.plates import flat_points
+from regsuite.spatial.radial import frame_of, in_order
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -75,6 +77,20 @@ def test_silhouettes_are_the_bone_in_the_true_planes() -> None:
         assert torch.equal(silhouette.data, case.silhouettes[number].data)
     shared = case.true_silhouettes[0].array(), case.true_silhouettes[1].array()
     assert not np.array_equal(*shared)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_section_of_the_femur_is_one_piece_without_holes(seed: int) -> None:
+    """As radiologists see it; from the labels alone, at 18 turns about the axis."""
+    case = hip(seed, spacing=2.0)
+    frame = frame_of(case.centre, case.normal)
+    flat = flat_points((76, 76), 2.0, torch.float64)
+    for plane in (frame @ in_order(18).planes()).numpy():
+        points = flat.numpy() @ plane[:3, :3].T + plane[:3, 3]
+        bone = read(case.tissues, case.tissues.array() == FEMUR, points) > 0.5
+        assert np.array_equal(ndimage.binary_fill_holes(bone), bone)
+        sizes = np.bincount(ndimage.label(bone)[0].ravel())[1:]
+        assert sizes.max() > 0.95 * sizes.sum()
 
 
 def test_several_labels_make_one_bone() -> None:

@@ -115,10 +115,11 @@ class Femur:
         return rod(there, start, shape.root, (0.60 * shape.head, 0.66 * shape.head))
 
     def _pit(self, x: Tensor) -> Tensor:
-        """What hollows the greater trochanter out, from behind, above and the inner side: its fossa."""
+        """What hollows the greater trochanter out, from behind, above and the inner side: its fossa, a shallow dish."""
         shape = self.shape
-        floor = shape.root - 13 * ANTERIOR - 15 * shape.distal - 2 * shape.medial
-        return rod(x, floor, floor + 30 * _unit(0.8 * shape.medial - 0.7 * ANTERIOR - 0.5 * shape.distal), (5.0, 9.0))
+        out = _unit(0.8 * shape.medial - 0.7 * ANTERIOR - 0.5 * shape.distal)
+        floor = shape.root - 13 * ANTERIOR - 15 * shape.distal - 2 * shape.medial + 10 * out
+        return rod(x, floor, floor + 30 * out, (8.0, 12.0))
 
     def _trochanters(self, x: Tensor) -> Tensor:
         shape = self.shape
