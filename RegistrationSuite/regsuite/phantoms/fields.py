@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy import ndimage
+from torch.nn import functional
 
 from regsuite.spatial import Grid
 from regsuite.spatial.windows import border_window
@@ -16,6 +18,18 @@ def smooth_noise(rng: np.random.Generator, grid: Grid, width: float) -> np.ndarr
     noise = rng.standard_normal(grid.shape)
     noise = ndimage.gaussian_filter(noise, [width / h for h in grid.spacing], mode="reflect")
     return (noise - noise.mean()) / noise.std()
+
+
+def coarse_noise(rng: np.random.Generator, grid: Grid, widths: Sequence[float], step: float) -> np.ndarray:
+    """(*shape) float32 noise, smooth over all ``widths`` mm alike, of about unit variance; ``grid`` is 3D.
+
+    It is made at ``step`` mm, or the grid's spacing where that is more, and interpolated: quick on a fine grid.
+    """
+    coarse = grid.resampled([max(step, each) for each in grid.spacing])
+    noise = sum((smooth_noise(rng, coarse, width) for width in widths), np.zeros(coarse.shape)) / np.sqrt(len(widths))
+    data = torch.from_numpy(noise.astype(np.float32))[None, None]
+    # Both grids cover the same box of voxels, which is what interpolate takes them to do.
+    return functional.interpolate(data, size=grid.shape, mode="trilinear", align_corners=False)[0, 0].numpy()
 
 
 def smooth_vectors(rng: np.random.Generator, grid: Grid, widths: Sequence[float], inside: np.ndarray) -> np.ndarray:

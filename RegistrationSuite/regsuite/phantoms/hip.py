@@ -15,7 +15,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from regsuite.phantoms.fields import smooth_noise
+from regsuite.phantoms.fields import coarse_noise
 from regsuite.phantoms.hip_bones import Femur, FemurShape, Pelvis, some_femur
 from regsuite.phantoms.hip_flesh import Flesh
 from regsuite.phantoms.solids import along, away, ball, length
@@ -56,8 +56,11 @@ _TEXTURE = (0.0, 0.05, 0.07, 0.02, 0.02, 0.02, 0.0, 0.09, 0.05, 0.03, 0.03)
 _CORTEX_MM = (1.0, 5.0)
 """Of the femur's head, and of its shaft 60 mm below the neck; the pelvis has the first."""
 
+_RECESS_MM = 1.2
+"""Of fluid around the neck, within the joint's capsule."""
+
 _ABOUT = (88.0, 4.0, 0.0)
-_SHIFT = (10.0, -6.0, -18.0)
+_SHIFT = (18.0, -6.0, -18.0)
 """RAS mm of a right femoral head's centre; and where the middle of the image is from there, lateral, anterior, up."""
 _BIAS, _NOISE = 0.10, 0.02
 
@@ -135,7 +138,7 @@ class Anatomy:
         local = (points - points.new_tensor(self.centre)) * points.new_tensor(self.sides)
         x = local.movedim(-1, 0).contiguous()
         femur = self.femur(x)
-        pelvis = self.pelvis(x, femur)
+        pelvis = self.pelvis(x)
         label = self._soft(x)
         self._joint(x, label, femur)
         label[pelvis < 0] = PELVIS
@@ -157,7 +160,7 @@ class Anatomy:
         distance = length(x)
         behind, fossa = self.pelvis.behind(x) < 0, self.pelvis.fossa(x) < 0
         upward = along(x, self.femur.shape.upward)
-        label[(femur < 2.5) & (upward > -0.9 * self.femur.shape.neck) & (distance < 1.6 * head)] = JOINT_FLUID
+        label[(femur < _RECESS_MM) & (upward > -0.9 * self.femur.shape.neck) & (distance < 1.6 * head)] = JOINT_FLUID
         label[self.pelvis.labrum(x) < 0] = LABRUM
         label[behind & fossa] = FAT
         label[behind & (distance < cup) & ~fossa] = ACETABULAR_CARTILAGE
@@ -177,18 +180,11 @@ class Anatomy:
 
 def _acquired(labels: np.ndarray, cortex: np.ndarray, grid: Grid, rng: np.random.Generator) -> np.ndarray:
     """(*shape) float32: tissues with their texture, soft edges, a bias field and Rician noise."""
-    texture = _upsampled(rng, grid, 2.0, 1.0, 5.0)
+    texture = coarse_noise(rng, grid, (1.0, 5.0), 2.0)
     image = np.asarray(_LEVELS, np.float32)[labels] * (1 + np.asarray(_TEXTURE, np.float32)[labels] * texture)
     image += cortex * (_CORTEX_LEVEL - image)
     soft = ndimage.gaussian_filter(image, [0.4 * min(grid.spacing) / step for step in grid.spacing], truncate=2.5)
-    soft *= 1 + _BIAS * np.tanh(_upsampled(rng, grid, 8.0, 40.0))
+    soft *= 1 + _BIAS * np.tanh(coarse_noise(rng, grid, (40.0,), 8.0))
     sigma = np.float32(_NOISE * max(_LEVELS))
     soft += sigma * rng.standard_normal(grid.shape, dtype=np.float32)
     return np.hypot(soft, sigma * rng.standard_normal(grid.shape, dtype=np.float32))
-
-
-def _upsampled(rng: np.random.Generator, grid: Grid, step: float, *widths: float) -> np.ndarray:
-    """(*shape) float32: smooth noise of unit variance, made at ``step`` mm, of all ``widths`` mm alike."""
-    coarse = grid.resampled(np.maximum(grid.spacing, step))
-    noise = sum(smooth_noise(rng, coarse, width) for width in widths) / np.sqrt(len(widths))
-    return Image.from_array(np.asarray(noise, np.float32), coarse).resampled(grid).array()

@@ -15,8 +15,6 @@ from torch import Tensor
 from regsuite.phantoms.solids import Ripple, along, ball, blended, carved, flattened, ring, rod
 
 LATERAL, ANTERIOR, SUPERIOR = np.eye(3)
-_CLEAR = 3.0
-"""No part of the pelvis comes nearer to the femur, mm."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def some_femur(rng: np.random.Generator) -> FemurShape:
         shaft=rng.uniform(13, 15.5),
         lean=rng.uniform(5, 9),
         greater=rng.uniform(0.85, 1.2),
-        lesser=rng.uniform(0.8, 1.25),
+        lesser=rng.uniform(0.95, 1.3),
         rise=rng.uniform(-5, 4),
     )
 
@@ -88,8 +86,8 @@ class Femur:
     def __call__(self, x: Tensor) -> Tensor:
         """Signed distance (...) at points (3, ...)."""
         shape = self.shape
-        rough = blended(self._shaft(x), self._trochanters(x), 7.0)
-        rough = carved(rough, ball(x, shape.root - 15 * ANTERIOR - 16 * shape.distal - 2 * shape.medial, 7.0), 5.0)
+        rough = blended(self._shaft(x), self._trochanters(x), 9.0)
+        rough = carved(rough, self._pit(x), 5.0)
         rough = blended(rough, self._neck(x), 7.0) + 0.45 * self._uneven(x)
         bone = blended(rough, ball(x, np.zeros(3), shape.head), 4.0)
         return carved(bone, ball(x, 1.1 * shape.head * self.fovea, 5.0), 2.0)
@@ -116,16 +114,23 @@ class Femur:
         there = flattened(x, start, thin, 0.82)
         return rod(there, start, shape.root, (0.60 * shape.head, 0.66 * shape.head))
 
+    def _pit(self, x: Tensor) -> Tensor:
+        """What hollows the greater trochanter out, from behind, above and the inner side: its fossa, a shallow dish."""
+        shape = self.shape
+        out = _unit(0.8 * shape.medial - 0.7 * ANTERIOR - 0.5 * shape.distal)
+        floor = shape.root - 13 * ANTERIOR - 15 * shape.distal - 2 * shape.medial + 10 * out
+        return rod(x, floor, floor + 30 * out, (8.0, 12.0))
+
     def _trochanters(self, x: Tensor) -> Tensor:
         shape = self.shape
         root, distal, medial = shape.root, shape.distal, shape.medial
         large, small = shape.greater, shape.lesser
         body = root - (9 + 4 * large) * medial - 4 * ANTERIOR + 8 * distal
-        top = root - (11 + 3 * large) * medial - 13 * ANTERIOR
-        top[2] = shape.rise - 8 * large
-        greater = rod(x, body, top, (13 * large, 8 * large))
-        inward = _unit(0.75 * medial - 0.66 * ANTERIOR)
-        lesser_root, lesser_tip = root + 46 * distal, root + 40 * distal + (shape.shaft + 5 * small) * inward
+        top = root - (8 + 3 * large) * medial - 12 * ANTERIOR
+        top[2] = shape.rise - 10.5 * large
+        greater = rod(x, body, top, (14 * large, 10.5 * large))
+        inward = _unit(0.85 * medial - 0.53 * ANTERIOR)
+        lesser_root, lesser_tip = root + 46 * distal, root + 40 * distal + (shape.shaft + 6 * small) * inward
         lesser = rod(x, lesser_root, lesser_tip, (11.0, 5.5 * small))
         crest = rod(x, top + 8 * distal, lesser_tip - 4 * inward, (6.0, 5.0))
         return blended(blended(greater, crest, 6.0), lesser, 6.0)
@@ -146,14 +151,14 @@ class Pelvis:
         self._stretch = rng.uniform(0.94, 1.06, 3)
         self._uneven = Ripple(rng, 30.0)
 
-    def __call__(self, x: Tensor, femur: Tensor) -> Tensor:
-        """Signed distance (...) at points (3, ...), where that of the femur is known."""
+    def __call__(self, x: Tensor) -> Tensor:
+        """Signed distance (...) at points (3, ...)."""
         outside = ball(x, np.zeros(3), self.cup + self._wall)
         bone = blended(self._branches(x), outside, 10.0) + 0.5 * self._uneven(x)
         bone = carved(bone, ball(x, np.zeros(3), self.cup), 1.0)
         bone = carved(bone, self.fossa(x), 2.0)
         exit_way = torch.maximum(-self.behind(x), ball(x, np.zeros(3), self.cup + 14))
-        return carved(carved(bone, exit_way, 3.0), femur - _CLEAR, 1.0)
+        return carved(bone, exit_way, 3.0)
 
     def behind(self, x: Tensor) -> Tensor:
         """Distance (...) beyond the plane of the rim, negative in the socket's half."""
@@ -173,10 +178,9 @@ class Pelvis:
 
     def _branches(self, x: Tensor) -> Tensor:
         there = [part / float(share) for part, share in zip(x, self._stretch, strict=True)]
-        # Start, end, radii: three of the ilium, then ischium, its branch, pubis.
+        # Start, end, radii: the ilium's edges in front and behind, then ischium, its branch, pubis.
         rods = (
             ((2, 6, 34), (28, 40, 88), (10.0, 8.0)),
-            ((-2, 0, 36), (2, -2, 110), (10.0, 6.5)),
             ((-8, -14, 30), (-38, -48, 84), (12.0, 10.0)),
             ((-8, -24, -10), (-14, -34, -58), (12.0, 14.0)),
             ((-14, -32, -62), (-62, 14, -70), (9.0, 6.0)),
@@ -185,7 +189,9 @@ class Pelvis:
         bone = rod(there, *rods[0])
         for each in rods[1:]:
             bone = blended(bone, rod(there, *each), 12.0)
-        return bone
+        middle, across = (-4, -3, 36), _unit(0.8 * LATERAL - 0.6 * ANTERIOR)
+        wing = rod(flattened(there, middle, across, 0.16), middle, (-5, -4, 110), (22.0, 52.0))
+        return blended(bone, wing, 12.0)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

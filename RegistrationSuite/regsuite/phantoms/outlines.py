@@ -21,7 +21,7 @@ def spoilt(mask: np.ndarray, share: float, pixel: float, rng: np.random.Generato
     missing = round(share * len(outline))
     if missing == 0:
         return mask
-    x = np.stack(np.indices(mask.shape), axis=-1) * pixel
+    x = np.moveaxis(np.indices(mask.shape), 0, -1) * pixel
     moved = np.zeros(mask.shape)
     right = np.ones(len(outline), dtype=bool)
     while missing * pixel > _LEAST_MM:

@@ -8,8 +8,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
-from regsuite.phantoms.fields import smooth_noise
-from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.phantoms.fields import coarse_noise
+from regsuite.spatial import Image, LabelImage
 
 MAPS = ("T1", "T2", "T1rho")
 DENSITY = "density"
@@ -42,54 +42,64 @@ TISSUES = {
 }
 """By the name of the label."""
 
-_CALM_MM = 1.0
+_CALM_MM = 0.5
 _VARIATION_MM = 15.0
 _CLASSES = 4
 _MOST = 4.0
+"""Standard deviations that are followed, at most."""
 _FAINT = 0.04
+_DENSITY_FOLLOWS = 3
 
 
 def quantities(
     volume: Image, tissues: LabelImage, rng: np.random.Generator, *, variation: float = 0.06, texture: float = 0.10
 ) -> dict[str, Image]:
-    """T1, T2 and T1rho (ms) and the density, on the grid of the volume.
+    """T1, T2 and T1rho (ms) and the density, on the grid of the volume, which is that of its tissues.
 
-    A label that :data:`TISSUES` does not name gets values by chance. What has no label is parted by its brightness into
-    air, where all is 0, and three tissues more. variation: relative standard deviation of smooth variation all over,
-    of each map on its own; texture: how much the logarithm of a value rises where the volume is brighter by one
-    standard deviation of its tissue (below 0: falls); density follows three times as much.
+    A label that :data:`TISSUES` does not name gets values by chance. What has no label gets them from its brightness:
+    nothing in the darkest part, which is air, and values by chance at three levels above, evenly between them.
+    variation: relative standard deviation of smooth variation all over, of each map on its own; texture: how much the
+    logarithm of a label's value rises where the volume is brighter by one standard deviation of that label (below 0:
+    falls); density follows three times as much, so that compact bone is dark.
     """
     brightness = ndimage.gaussian_filter(volume.array(), [_CALM_MM / step for step in volume.grid.spacing])
-    classes, table = _classes(brightness, tissues, rng)
-    detail = _detail(brightness, classes, len(table))
-    maps = {}
-    for name, values in zip((*MAPS, DENSITY), np.array(table, dtype=np.float32).T, strict=True):
-        vary = variation * _smooth(rng, volume.grid) if name != DENSITY else 0.0
-        follow = texture if name != DENSITY else 3 * texture
-        maps[name] = Image.from_array(values[classes] * np.exp(follow * detail + vary), volume.grid, name)
+    levels = _levels(brightness)
+    unlabelled = np.array([AIR] + [_by_chance(rng) for _ in levels[1:]], dtype=np.float32)
+    labels, table = _numbered(tissues, rng)
+    detail, bare = texture * _detail(brightness, labels, len(table)), labels == 0
+
+    def valued(part: int, exponent: np.ndarray) -> np.ndarray:
+        values = table[:, part][labels] * np.exp(exponent)
+        values[bare] = np.interp(brightness[bare], levels, unlabelled[:, part])
+        return values
+
+    maps = {DENSITY: Image.from_array(valued(len(MAPS), _DENSITY_FOLLOWS * detail), volume.grid, DENSITY)}
+    for part, name in enumerate(MAPS):
+        uneven = np.exp(variation * coarse_noise(rng, volume.grid, (_VARIATION_MM,), _VARIATION_MM / 4))
+        maps[name] = Image.from_array(valued(part, detail) * uneven, volume.grid, name)
     return maps
 
 
-def _classes(brightness: np.ndarray, tissues: LabelImage, rng: np.random.Generator) -> tuple[np.ndarray, list[Tissue]]:
-    """(*shape) the number of each voxel's tissue, and the tissues by number."""
+def _numbered(tissues: LabelImage, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(*shape) the number of each voxel's tissue, 0 for none, and (N, 4) float32 the tissues by number."""
     labels = tissues.array()
-    thin = np.ascontiguousarray(brightness[tuple(slice(None, None, max(1, n // 96)) for n in brightness.shape)])
-    thresholds = _thresholds(thin)
-    table = [AIR] + [_by_chance(rng) for _ in thresholds]
-    classes = np.searchsorted(np.asarray(thresholds, np.float32), brightness).astype(np.int16)
-    numbers = np.full(int(labels.max()) + 1, -1, dtype=np.int16)
-    for value in tissues.values():
-        numbers[value] = len(table)
-        table.append(TISSUES.get(tissues.name_of(value)) or _by_chance(rng))
-    return np.where(labels > 0, numbers[labels], classes), table
+    present = np.flatnonzero(np.bincount(labels.ravel())[1:]) + 1
+    numbers = np.zeros(int(labels.max()) + 1, dtype=np.int16)
+    numbers[present] = np.arange(1, len(present) + 1)
+    named = [TISSUES.get(tissues.name_of(int(value))) or _by_chance(rng) for value in present]
+    return numbers[labels], np.array([AIR, *named], dtype=np.float32)
 
 
-def _thresholds(brightness: np.ndarray) -> list[float]:
-    """Between air, two soft tissues and the brightest, by Otsu's measure."""
+def _levels(brightness: np.ndarray) -> np.ndarray:
+    """(4,) the mean brightness of air, two soft tissues and the brightest, parted by Otsu's measure."""
+    some = brightness[tuple(slice(None, None, max(1, n // 96)) for n in brightness.shape)]
+    # Metal, or a bright vessel, would have a level to itself.
+    some = np.clip(some, *np.percentile(some, (0.5, 99.5)))
     search = sitk.OtsuMultipleThresholdsImageFilter()
     search.SetNumberOfThresholds(_CLASSES - 1)
-    search.Execute(sitk.GetImageFromArray(brightness))
-    return list(search.GetThresholds())
+    search.Execute(sitk.GetImageFromArray(some))
+    parts = np.searchsorted(np.asarray(search.GetThresholds()), some.ravel())
+    return np.array([some.ravel()[parts == number].mean() for number in range(_CLASSES) if (parts == number).any()])
 
 
 def _by_chance(rng: np.random.Generator) -> Tissue:
@@ -97,22 +107,15 @@ def _by_chance(rng: np.random.Generator) -> Tissue:
     return Tissue(rng.uniform(400, 1500), t2, t2 * rng.uniform(1.1, 1.4), rng.uniform(0.5, 1.0))
 
 
-def _detail(brightness: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+def _detail(brightness: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
     """(*shape) float32: how much brighter than its tissue a voxel is, in robust standard deviations.
 
     A tissue without detail of its own is measured by a share of the whole volume's range.
     """
     low, high = np.percentile(brightness[::2, ::2, ::2], (1, 99))
     middle, spread = np.zeros(count, np.float32), np.full(count, np.inf, np.float32)
-    for number in range(count):
-        inside = brightness[classes == number]
-        if len(inside):
-            middle[number] = np.median(inside)
-            spread[number] = max(1.48 * np.median(np.abs(inside - middle[number])), _FAINT * (high - low))
-    return np.clip((brightness - middle[classes]) / spread[classes], -_MOST, _MOST)
-
-
-def _smooth(rng: np.random.Generator, grid: Grid) -> np.ndarray:
-    coarse = grid.resampled(np.maximum(grid.spacing, _VARIATION_MM / 4))
-    noise = smooth_noise(rng, coarse, _VARIATION_MM).astype(np.float32)
-    return Image.from_array(noise, coarse).resampled(grid).array()
+    for number in range(1, count):
+        inside = brightness[labels == number]
+        middle[number] = np.median(inside)
+        spread[number] = max(1.48 * np.median(np.abs(inside - middle[number])), _FAINT * (high - low))
+    return np.clip((brightness - middle[labels]) / spread[labels], -_MOST, _MOST)
