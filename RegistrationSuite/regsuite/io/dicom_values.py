@@ -34,11 +34,13 @@ def grid_of(header: Header) -> Grid:
     along_row = along_row / np.linalg.norm(along_row)
     down = down - (down @ along_row) * along_row
     down = down / np.linalg.norm(down)
-    # PixelSpacing is the distance of rows first, then that of columns.
-    affine = np.eye(4)
-    affine[:3, 0] = np.cross(along_row, down) * (_thickness(header) or pixel.max())
-    affine[:3, 1], affine[:3, 2], affine[:3, 3] = down * pixel[0], along_row * pixel[1], position * signs(3)
-    return Grid.from_affine((1, int(header.value("Rows")), int(header.value("Columns"))), affine + 0.0)
+    return Grid(
+        shape=(1, int(header.value("Rows")), int(header.value("Columns"))),
+        # PixelSpacing is the distance of rows first, then that of columns.
+        spacing=(_thickness(header) or float(pixel.max()), float(pixel[0]), float(pixel[1])),
+        origin=tuple(float(x) for x in position * signs(3) + 0.0),
+        direction=tuple(map(tuple, np.stack([np.cross(along_row, down), down, along_row], axis=1).tolist())),
+    )
 
 
 def says_thickness(header: Header) -> bool:

@@ -103,5 +103,3 @@ def which(each: PlacedSlice) -> str:
     """The file, and the frame in it, for a sentence."""
     frame = f"frame {each.header.index + 1} of " if each.header.enhanced else ""
     return f"{frame}'{each.header.file.name}'"
-
-

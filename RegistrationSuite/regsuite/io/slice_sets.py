@@ -14,11 +14,11 @@ import numpy as np
 
 from regsuite.errors import InputError
 from regsuite.io.dicom_frames import Header, headers_in
-from regsuite.io.files import existing
 from regsuite.io.dicom_values import grid_of, says_thickness, values_of
-from regsuite.io.slice_checks import PlacedSlice, angles, check_maps, check_one_examination, which
+from regsuite.io.files import existing
 from regsuite.io.map_names import QUANTITIES, name_frames, safe, unit_of
-from regsuite.spatial import Grid, Image
+from regsuite.io.slice_checks import PlacedSlice, angles, check_maps, check_one_examination, which
+from regsuite.spatial import Image
 from regsuite.spatial.slice_sets import SliceSet
 
 SAME_PLACE = 0.1
