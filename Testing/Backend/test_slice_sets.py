@@ -206,12 +206,18 @@ class TestValues:
         expected = np.where(stored() <= 600, stored().astype(float) ** 2, np.nan)
         assert np.array_equal(values(read_slice_set(tmp_path), "T2"), expected.astype(np.float32), equal_nan=True)
 
-    def test_run_length_encoding_is_unpacked(self, tmp_path: Path) -> None:
-        for file in write_classic(tmp_path, fan()):
+    def test_packed_files(self, tmp_path: Path) -> None:
+        """Pixels by run lengths; and whole files, of which long groups are no longer where they are looked for."""
+        for file in write_classic(tmp_path / "a", fan()):
             dataset = pydicom.dcmread(file)
             dataset.compress(pydicom.uid.RLELossless)
             dataset.save_as(file)
-        assert np.array_equal(values(read_slice_set(tmp_path), "radial"), stored())
+        assert np.array_equal(values(read_slice_set(tmp_path / "a"), "radial"), stored())
+        dataset = pydicom.dcmread(write_enhanced(tmp_path / "b" / "x.dcm", fan()))
+        dataset.PerFrameFunctionalGroupsSequence[0].TextValue = "x" * 100_000
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+        dataset.save_as(tmp_path / "b" / "x.dcm")
+        assert np.array_equal(values(read_slice_set(tmp_path / "b"), "radial"), stored())
 
     def test_unknown_thickness_is_supposed_and_told(self, tmp_path: Path) -> None:
         write_classic(tmp_path, fan(), SliceThickness=None)
@@ -502,6 +508,7 @@ CUT = r"The DICOM file '.*' is cut short or damaged"
         (few, "holds 2 slices of 'T2', and 3 or more are needed"),
         (stack, "The 6 slices of 'radial' in .* are parallel"),
         (packed(pydicom.uid.JPEGLSLossless), "compressed with JPEG-LS Lossless .* cannot be unpacked"),
+        (packed("1.2.840.113619.5.2.1"), "compressed with 1.2.840.113619.5.2.1 and cannot be unpacked"),
         (packed(pydicom.uid.JPEGBaseline8Bit), "compressed with JPEG Baseline .* cannot be unpacked"),
     ],
 )

@@ -7,94 +7,64 @@ its own functional groups, in those shared by all, or at the top (DICOM PS3.3, C
 from __future__ import annotations
 
 import importlib
-import logging
-import struct
 import warnings
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from regsuite.errors import InputError
-
-_DAMAGES = (
-    *(ValueError, RuntimeError, OSError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(struct.error, zlib.error),
-)
-"""What pydicom and its decoders raise where a file is damaged, beside its own InvalidDicomError."""
+from regsuite.io.dicom_fields import Fields, cut_short, damages
 
 _ENDINGS = (".dcm", ".dicom", ".ima")
 _MAGIC = b"DICM"
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_UNKNOWN_LENGTH = 0xFFFFFFFF
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", _DEFLATED)
+"""Transfer syntaxes whose pixels are not compressed."""
+_DEFERRED = 1 << 16
+"""Bytes. Longer values, such as pixels, are not read with the others."""
 
-# What pydicom remarks on odd files goes to the application's log, where there is one, and not to the terminal.
-logging.getLogger("pydicom").addHandler(logging.NullHandler())
 
-
-class Header:
+class Header(Fields):
     """What a file says of one of its frames, counted from 0."""
 
     def __init__(self, file: Path, dataset: Any, index: int = 0) -> None:
-        self.file, self.index, self._whole = file, index, dataset
         own = dataset.get("PerFrameFunctionalGroupsSequence")
         shared = dataset.get("SharedFunctionalGroupsSequence")
-        self.enhanced = bool(own or shared)
-        self._sources = [*([own[index]] if own else []), *([shared[0]] if shared else []), dataset]
+        super().__init__(file, [*([own[index]] if own else []), *([shared[0]] if shared else []), dataset])
+        self.index, self.enhanced = index, bool(own or shared)
 
-    def item(self, sequence: str) -> Any:
-        """The first item of a sequence, the frame's own before others; None where there is none."""
-        found = (self._get(source, sequence) for source in self._sources)
-        return next((items[0] for items in found if items), None)
-
-    def value(self, field: str, sequence: str = "") -> Any:
-        """Of a field in a functional group, else at the top of the file; None where it is missing or empty."""
-        groups = [self._get(source, sequence) for source in self._sources] if sequence else []
-        found = [self._get(group[0], field) for group in groups if group] + [self._get(self._whole, field)]
-        return next((each for each in found if each is not None and not (hasattr(each, "__len__") and not each)), None)
-
-    def text(self, field: str, sequence: str = "") -> str:
-        """'' where it is missing."""
-        found = self.value(field, sequence)
-        return "" if found is None else str(found).strip()
-
-    def number(self, field: str, sequence: str = "") -> float | None:
-        """None where it is missing or not finite."""
-        numbers = self.numbers(1, field, sequence)
-        return None if numbers is None else float(numbers[0])
-
-    def numbers(self, count: int, field: str, sequence: str = "") -> np.ndarray | None:
-        """(count,) float64; None where they are missing, not so many, or not finite."""
-        found = self.value(field, sequence)
-        values = np.atleast_1d(np.asarray([] if found is None else found, dtype=np.float64))
-        return values if values.shape == (count,) and bool(np.isfinite(values).all()) else None
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = (int(self.number(field) or 0) for field in ("Rows", "Columns"))
+        if rows < 1 or columns < 1:
+            raise cut_short(self.file)
+        return rows, columns
 
     def types(self) -> tuple[str, ...]:
         """The values of its frame type, or of the file's image type, in capitals."""
         found = self.value("FrameType", "MRImageFrameTypeSequence") or self.value("ImageType") or ()
-        return tuple(str(each).strip().upper() for each in ([found] if isinstance(found, str) else found))
-
-    def _get(self, source: Any, field: str) -> Any:
-        """pydicom takes a field's text apart when it is first asked for."""
-        try:
-            return source.get(field)
-        except _DAMAGES:
-            raise _cut_short(self.file) from None
+        return tuple(str(each).strip().upper() for each in ([found] if isinstance(found, (str, bytes)) else found))
 
     def pixels(self) -> np.ndarray:
         """(H, W) as stored. InputError where they cannot be unpacked or are missing."""
         package = pydicom_pixels()
-        syntax = self._whole.file_meta.get("TransferSyntaxUID")
+        whole = self._sources[-1]
+        syntax = whole.file_meta.get("TransferSyntaxUID")
         try:
             if not package.get_decoder(syntax).is_available:
                 raise NotImplementedError
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                found = np.asarray(package.pixel_array(self.file, index=self.index))
-        except _DAMAGES:
-            raise _packed(self.file, syntax) if syntax and syntax.is_compressed else _cut_short(self.file) from None
-        if found.shape != (self.value("Rows"), self.value("Columns")):
-            raise _cut_short(self.file)
+                source = whole if syntax == _DEFLATED else self.file
+                found = np.asarray(package.pixel_array(source, index=self.index))
+        except damages():
+            raise cut_short(self.file) if not syntax or syntax in _PLAIN else _packed(self.file, syntax) from None
+        if found.shape != self.shape:
+            raise cut_short(self.file)
         return found
 
 
@@ -115,40 +85,58 @@ def headers_in(folder: Path) -> tuple[list[Header], int]:
     found: list[Header] = []
     others = 0
     for file in sorted(folder.rglob("*")):
-        if file.name.startswith(".") or not file.is_file() or not _may_be_dicom(file):
+        if not _may_be_dicom(file):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frames = list(_frames(file))
+            frames = _frames(file)
         found += frames
         others += not frames
     return found, others
 
 
 def _may_be_dicom(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == _MAGIC or file.suffix.lower() in _ENDINGS
+    if file.name.startswith(".") or not file.is_file():
+        return False
+    if file.suffix.lower() in _ENDINGS:
+        return True
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == _MAGIC
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be read ({error.strerror}): check who may read it.") from None
 
 
-def _frames(file: Path) -> Iterator[Header]:
-    """None where a file of another kind than images says nothing of rows."""
+def _frames(file: Path) -> list[Header]:
+    """None where a file of another kind than images holds no pixels."""
     pydicom = importlib.import_module("pydicom")
     try:
-        dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        kind = (dataset.file_meta.get("MediaStorageSOPClassUID") or dataset.SOPClassUID).name
+        dataset = pydicom.dcmread(file, defer_size=_DEFERRED)
+        deflated = dataset.file_meta.get("TransferSyntaxUID") == _DEFLATED
+        if deflated:  # what was put off would be looked for in the packed file, the pixels too
+            dataset = pydicom.dcmread(file)
+        if "DirectoryRecordSequence" in dataset:
+            return []
+        kind = dataset.file_meta.get("MediaStorageSOPClassUID", dataset.SOPClassUID).name
         count = int(dataset.get("NumberOfFrames") or 1)
         groups = dataset.get("PerFrameFunctionalGroupsSequence")
-        held = "Rows" in dataset and "Columns" in dataset
-    except (pydicom.errors.InvalidDicomError, *_DAMAGES):
-        raise _cut_short(file) from None
-    if not held and "Image" not in kind:
-        return
-    if not held or (groups and len(groups) != count):
-        raise _cut_short(file)
-    if count > 1 and not groups:
-        raise unplaced(file)
-    for index in range(count):
-        yield Header(file, dataset, index)
+        held = [dataset.get_item(each, keep_deferred=True) for each in _PIXELS if each in dataset]
+        if not held and "Image" not in kind and "Map" not in kind:
+            return []
+        if not held or not (deflated or _complete(file, held[0])) or (groups and len(groups) != count):
+            raise cut_short(file)
+        if count > 1 and not groups:
+            raise unplaced(file)
+        return [Header(file, dataset, index) for index in range(count)]
+    except InputError:
+        raise
+    except damages():
+        raise cut_short(file) from None
+
+
+def _complete(file: Path, pixels: Any) -> bool:
+    """Whether the last byte of the pixels is in the file; of an unknown length they are checked when unpacked."""
+    return bool(pixels.length == _UNKNOWN_LENGTH or pixels.value_tell + pixels.length <= file.stat().st_size)
 
 
 def unplaced(file: Path) -> InputError:
@@ -157,10 +145,6 @@ def unplaced(file: Path) -> InputError:
         f"The DICOM file '{file}' does not say where its slices lie (position, orientation, size of a pixel): export "
         "the original images from the scanner."
     )
-
-
-def _cut_short(file: Path) -> InputError:
-    return InputError(f"The DICOM file '{file}' is cut short or damaged: copy it from the scanner again.")
 
 
 def _packed(file: Path, syntax: Any) -> InputError:

@@ -20,8 +20,8 @@ def grid_of(header: Header) -> Grid:
     InputError where the frame has no position, orientation or size of a pixel, is in colour or skewed.
     """
     name = str(header.file)
-    grey = header.text("PhotometricInterpretation").startswith("MONOCHROME")
-    if int(header.value("SamplesPerPixel") or 1) != 1 or not grey:
+    grey = header.text("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2", "")
+    if header.number("SamplesPerPixel") not in (1, None) or not grey:
         raise InputError(f"'{name}' is a colour image, and slices of grey values are needed: move it elsewhere.")
     position = header.numbers(3, "ImagePositionPatient", "PlanePositionSequence")
     axes = header.numbers(6, "ImageOrientationPatient", "PlaneOrientationSequence")
@@ -35,7 +35,7 @@ def grid_of(header: Header) -> Grid:
     down = down - (down @ along_row) * along_row
     down = down / np.linalg.norm(down)
     return Grid(
-        shape=(1, int(header.value("Rows")), int(header.value("Columns"))),
+        shape=(1, *header.shape),
         # PixelSpacing is the distance of rows first, then that of columns.
         spacing=(_thickness(header) or float(pixel.max()), float(pixel[0]), float(pixel[1])),
         origin=tuple(float(x) for x in position * signs(3) + 0.0),
@@ -55,17 +55,19 @@ def values_of(header: Header) -> np.ndarray:
     are left alone. InputError where the pixels cannot be read.
     """
     stored = header.pixels().astype(np.float64)
-    mapping = header.item("RealWorldValueMappingSequence")
-    if mapping is not None and "RealWorldValueSlope" in mapping:
-        return stored * float(mapping.RealWorldValueSlope) + float(mapping.get("RealWorldValueIntercept") or 0.0)
-    if mapping is not None and "RealWorldValueLUTData" in mapping:
-        return _looked_up(stored, int(mapping.RealWorldValueFirstValueMapped), np.array(mapping.RealWorldValueLUTData))
+    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
+        slope = mapping.number("RealWorldValueSlope")
+        if slope is not None:
+            return stored * slope + (mapping.number("RealWorldValueIntercept") or 0.0)
+        table = mapping.all_numbers("RealWorldValueLUTData")
+        if len(table):
+            return _looked_up(stored, mapping.number("RealWorldValueFirstValueMapped") or 0.0, table)
     slope, intercept = (header.number(f"Rescale{part}", _TRANSFORMATION) for part in ("Slope", "Intercept"))
     return stored * (1.0 if slope is None else slope) + (intercept or 0.0)
 
 
-def _looked_up(stored: np.ndarray, first: int, table: np.ndarray) -> np.ndarray:
-    places = stored.astype(np.int64) - first
+def _looked_up(stored: np.ndarray, first: float, table: np.ndarray) -> np.ndarray:
+    places = np.round(stored - first).astype(np.int64)
     inside = (places >= 0) & (places < len(table))
     return np.where(inside, table[np.where(inside, places, 0)], np.nan)
 

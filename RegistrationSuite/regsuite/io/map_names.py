@@ -34,10 +34,8 @@ _LONGEST = 40
 
 def unit_of(header: Header) -> str:
     """Of the values: 'ms', 's' or as it is coded (UCUM); '' where it is not told."""
-    mapping = header.item("RealWorldValueMappingSequence")
-    if mapping is not None:
-        codes = mapping.get("MeasurementUnitsCodeSequence")
-        code = str(codes[0].get("CodeValue") or "") if codes else ""
+    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
+        code = mapping.text("CodeValue", "MeasurementUnitsCodeSequence")
         return _UNITS.get(code.lower(), "" if code == "1" else re.sub(r"[^\w/%*^.\[\]{}-]", "", code)[:16])
     # 'US' is how DICOM writes that a rescale's unit is unspecified.
     told = header.text("RescaleType", "PixelValueTransformationSequence").lower()
@@ -69,12 +67,10 @@ def safe(text: str) -> str:
 
 
 def _coded(header: Header) -> str:
-    mapping = header.item("RealWorldValueMappingSequence")
-    definitions = (mapping.get("QuantityDefinitionSequence") if mapping is not None else None) or ()
-    for definition in definitions:
-        for code in definition.get("ConceptCodeSequence") or ():
-            meaning = str(code.get("CodeMeaning") or "")
-            found = _CODES.get(str(code.get("CodeValue"))) or _mentioned(meaning)
+    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
+        for definition in mapping.items("QuantityDefinitionSequence"):
+            meaning = definition.text("CodeMeaning", "ConceptCodeSequence")
+            found = _CODES.get(definition.text("CodeValue", "ConceptCodeSequence")) or _mentioned(meaning)
             if found and "weighted" not in meaning.lower():
                 return found
     return ""
