@@ -107,6 +107,16 @@ class TestPlaces:
         assert np.linalg.norm(np.cross(axis.centre - CENTRE, AXIS)) < 1e-3
         assert degrees(axis.normal, AXIS) < 1e-3
 
+    @pytest.mark.parametrize("turned", [1, -1])
+    def test_the_axis_runs_with_the_rows_of_the_first_slice(self, turned: int, tmp_path: Path) -> None:
+        frames = [
+            Frame(f.stored, f.position, [*f.orientation[:3], *np.multiply(turned, f.orientation[3:])]) for f in fan()
+        ]
+        write_classic(tmp_path, [frames[0], *fan()[1:]])
+        axis = read_slice_set(tmp_path).axis()
+        assert axis is not None
+        assert degrees(axis.normal, turned * AXIS) < 1e-3
+
     def test_planes_without_a_common_line(self) -> None:
         def plane(normal: list[float], at: float) -> Grid:
             across = np.array(normal)

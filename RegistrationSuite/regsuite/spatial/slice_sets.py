@@ -60,11 +60,11 @@ class SliceSet:
         return tuple(image.grid for image in next(iter(self.maps.values())))
 
     def axis(self, tolerance: float = AXIS_TOLERANCE, one_pose: Literal["slice", "localizer"] = "slice") -> Axis | None:
-        """The line that all slices share, from the head of the first slice down where it has such a side; None where
-        the planes have no line in common within ``tolerance`` mm.
+        """The line that all slices share, along the rows' order of the first one where it runs that way; None where the
+        planes have no line in common within ``tolerance`` mm.
 
         one_pose: whose pose it is where all slices have the same one. Of a slice: the axis runs down the middle of it,
-        along its rows' order. Of the localizer, to which the slices are normal: it stands on the middle of it.
+        in the rows' order. Of the localizer, to which the slices are normal: it stands on the middle of it.
         """
         if self.distinct:
             return common_line(self.grids, tolerance)
