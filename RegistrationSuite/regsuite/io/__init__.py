@@ -1,4 +1,5 @@
-"""Files and the suite's types, both ways, through SimpleITK and, for whole-slide pictures and atlases, tifffile.
+"""Files and the suite's types, both ways, through SimpleITK, tifffile (whole-slide pictures, atlases) and
+pydicom (sets of single slices).
 
 Inside the suite everything is RAS mm; files hold LPS, as ITK writes and reads them. This is the only place where LPS
 appears. NIfTI keeps positions in 32-bit numbers (about 1e-5 mm at 100 mm from the origin); NRRD, MHA and HDF5 keep
@@ -22,6 +23,7 @@ from regsuite.io.sections import (
     sections_in,
 )
 from regsuite.io.series import read_series, write_series
+from regsuite.io.slice_sets import read_slice_set
 from regsuite.io.surfaces import read_surface, read_surfaces, write_surface
 from regsuite.io.transforms import read_transform, write_transform
 
@@ -40,6 +42,7 @@ __all__ = [
     "read_section",
     "read_sections",
     "read_series",
+    "read_slice_set",
     "read_surface",
     "read_surfaces",
     "read_transform",

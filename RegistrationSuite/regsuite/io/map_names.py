@@ -1,0 +1,137 @@
+"""What the images of a DICOM series show: a quantity with a unit, or something to look at.
+
+A weighted image is no map: 'T2' alone in a series' description, or as the flavour of an enhanced image (DICOM PS3.3,
+C.8.13.3.1.1), does not make one; a code, a derived image's type, a unit of time or the word 'map' beside it does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from regsuite.io.dicom_frames import Header
+
+QUANTITIES = ("T1", "T2", "T2star", "T1rho", "PD")
+"""Names of the maps that are known: relaxation times and proton density."""
+
+_CODES = {"113063": "T1", "113065": "T2", "113064": "T2star", "113058": "PD"}
+"""Of DICOM's own terminology, PS3.16 annex D. It has none for T1rho."""
+
+_SPELLINGS = {"T1": "T1", "T2": "T2", "T2STAR": "T2star", "T1RHO": "T1rho", "PD": "PD", "PROTONDENSITY": "PD"}
+_JOINED = (
+    (re.compile(r"T2[ _-]*(\*|STAR)"), "T2STAR"),
+    (re.compile(r"T1[ _-]*(RHO|Ρ)"), "T1RHO"),
+    (re.compile(r"PROTON[ _-]*DENSITY"), "PROTONDENSITY"),
+)
+_NAMED = re.compile(r"(?<![A-Z0-9])(T1RHO|T2STAR|T1|T2|PD|PROTONDENSITY)(?=MAP|QUANT|[^A-Z0-9]|$)")
+_MEASURED = re.compile(r"MAP|QUANT|QMR|MRF|FINGERPRINT|RELAXO")
+_UNITS = {"ms": "ms", "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "s": "s", "sec": "s", "us": "us"}
+_TIMES = ("ms", "s", "us")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+([.,]\d+)?\s*(deg\w*|°)?(?![A-Za-z0-9])")
+_LONGEST = 40
+
+
+def unit_of(header: Header) -> str:
+    """Of the values: 'ms', 's' or as it is coded (UCUM); '' where it is not told."""
+    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
+        code = mapping.text("CodeValue", "MeasurementUnitsCodeSequence")
+        return _UNITS.get(code.lower(), "" if code == "1" else re.sub(r"[^\w/%*^.\[\]{}-]", "", code)[:16])
+    # 'US' is how DICOM writes that a rescale's unit is unspecified.
+    told = header.text("RescaleType", "PixelValueTransformationSequence").lower()
+    return "" if told == "us" else _UNITS.get(told, "")
+
+
+def quantity_of(header: Header) -> str:
+    """One of ``QUANTITIES``, or '' for an image to look at."""
+    return _coded(header) or _typed(header) or _described(header)
+
+
+def name_frames(headers: Sequence[Header]) -> dict[str, list[Header]]:
+    """Frames by the map they belong to, quantities first.
+
+    Images to look at are called as their series is described, and where that is not enough by what else tells them
+    apart: type, echo time (TE) and inversion time (TI), both in ms.
+    """
+    found: dict[str, list[Header]] = {name: [] for name in QUANTITIES}
+    looks: list[Header] = []
+    for header in headers:
+        quantity = quantity_of(header)
+        (found[quantity] if quantity else looks).append(header)
+    return {name: frames for name, frames in found.items() if frames} | _name_looks(looks)
+
+
+def safe(text: str) -> str:
+    """Fit for a file's name: letters, digits, '_', '-', '+' and '.' within."""
+    return re.sub(r"[^\w.+-]+", "_", text).strip("_.")[:_LONGEST]
+
+
+def _coded(header: Header) -> str:
+    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
+        for definition in mapping.items("QuantityDefinitionSequence"):
+            meaning = definition.text("CodeMeaning", "ConceptCodeSequence")
+            found = _CODES.get(definition.text("CodeValue", "ConceptCodeSequence")) or _mentioned(meaning)
+            if found and "weighted" not in meaning.lower():
+                return found
+    return ""
+
+
+def _typed(header: Header) -> str:
+    """From the image type: what stands third in it counts in images that are derived, and are not enhanced."""
+    types = header.types()
+    derived = types[:1] == ("DERIVED",) and not header.enhanced
+    certain = derived or _measured(types)
+    named = {_mentioned(text) for place, text in enumerate(types) if place > 2 or (place == 2 and certain)} - {""}
+    return named.pop() if len(named) == 1 else ""
+
+
+def _described(header: Header) -> str:
+    text = header.text("SeriesDescription")
+    if not _measured([text.upper(), *header.types()]) and unit_of(header) not in _TIMES:
+        return ""
+    return _mentioned(text)
+
+
+def _measured(texts: Sequence[str]) -> bool:
+    return any(_MEASURED.search(text) for text in texts)
+
+
+def _mentioned(text: str) -> str:
+    """The one quantity that a text names; '' for none and for several."""
+    text = text.upper()
+    for spelling, joined in _JOINED:
+        text = spelling.sub(joined, text)
+    named = {_SPELLINGS[each] for each in _NAMED.findall(text)}
+    return named.pop() if len(named) == 1 else ""
+
+
+def _name_looks(headers: Sequence[Header]) -> dict[str, list[Header]]:
+    alike = Counter((header.text("SeriesInstanceUID"), _variant(header)) for header in headers)
+    bases: dict[str, dict[tuple[str, ...], list[Header]]] = defaultdict(lambda: defaultdict(list))
+    for header in headers:
+        variant = _variant(header)
+        # A series of its own for each orientation is numbered, or has the angle in its description.
+        alone = alike[header.text("SeriesInstanceUID"), variant] == 1
+        text = header.text("SeriesDescription") or header.text("ProtocolName")
+        base = safe(_NUMBER.sub(" ", text) if alone else text) or "image"
+        base += "_image" if base.lower() in [each.lower() for each in QUANTITIES] else ""
+        bases[base][variant].append(header)
+    named: dict[str, list[Header]] = defaultdict(list)
+    for base, variants in sorted(bases.items()):
+        for variant, frames in sorted(variants.items()):
+            named[_with_variant(base, variant, list(variants))] += frames
+    return dict(named)
+
+
+def _variant(header: Header) -> tuple[str, ...]:
+    """What tells images of one series apart, in words."""
+    times: Mapping[str, float | None] = {
+        "TE": header.number("EffectiveEchoTime", "MREchoSequence") or header.number("EchoTime"),
+        "TI": header.number("InversionTimes", "MRModifierSequence") or header.number("InversionTime"),
+    }
+    return (*map(safe, header.types()[2:]), *(f"{key}{time:g}" for key, time in times.items() if time))
+
+
+def _with_variant(base: str, variant: tuple[str, ...], all_variants: Sequence[tuple[str, ...]]) -> str:
+    shared = set.intersection(*map(set, all_variants))
+    return "_".join([base, *(word for word in variant if word not in shared)])
