@@ -12,7 +12,9 @@ from typing import Any, Literal
 from regsuite.catalog.cells import cells_of
 from regsuite.errors import InputError
 
-InputKind = Literal["image", "section", "sections", "mask", "labels", "points", "surfaces", "checkpoint", "weights"]
+InputKind = Literal[
+    "image", "section", "sections", "slices", "mask", "labels", "points", "surfaces", "checkpoint", "weights"
+]
 OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table", "surface", "checkpoint"]
 Gives = Literal["registration", "series", "checkpoint"]
 ParameterType = Literal["float", "int", "bool", "choice", "floats", "table"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from regsuite.catalog import metamorphosis, organs, sections
+from regsuite.catalog import metamorphosis, organs, radial, sections
 from regsuite.catalog.declaration import Method, Output
 from regsuite.errors import InputError
 
-_METHODS: tuple[Method, ...] = (*metamorphosis.METHODS, *organs.METHODS, *sections.METHODS)
+_METHODS: tuple[Method, ...] = (*metamorphosis.METHODS, *organs.METHODS, *sections.METHODS, *radial.METHODS)
 
 
 def methods() -> dict[str, Method]:

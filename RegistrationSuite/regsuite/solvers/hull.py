@@ -19,16 +19,14 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from regsuite.spatial import Grid
 from regsuite.spatial.radial import Arrangement, pixel_grid
 from regsuite.spatial.sampling import sample
 
 
-def visual_hull(silhouettes: Tensor, pixel: float, arrangement: Arrangement, grid: Grid) -> Tensor:
-    """(*grid.shape) bool, on a grid in the fan's frame. silhouettes: (K, H, W), 0 to 1; pixel: mm."""
-    flat = pixel_grid(silhouettes.shape[1:], pixel)
-    points = grid.points(torch.float64)
-    inside = torch.ones(grid.shape, dtype=torch.bool)
+def visual_hull(silhouettes: Tensor, pixel: float, arrangement: Arrangement, points: Tensor) -> Tensor:
+    """(*any) bool, at points (*any, 3) mm in the fan's frame, float64. silhouettes: (K, H, W), 0 to 1; pixel: mm."""
+    flat = pixel_grid((silhouettes.shape[1], silhouettes.shape[2]), pixel)
+    inside = torch.ones(points.shape[:-1], dtype=torch.bool)
     for silhouette, plane in zip(silhouettes, arrangement.planes(), strict=True):
         back = torch.linalg.inv(plane)
         there = points @ back[:2, :3].T + back[:2, 3]
@@ -36,14 +34,14 @@ def visual_hull(silhouettes: Tensor, pixel: float, arrangement: Arrangement, gri
     return inside
 
 
-def radial_solid(silhouettes: Tensor, pixel: float, arrangement: Arrangement, grid: Grid) -> Tensor:
+def radial_solid(silhouettes: Tensor, pixel: float, arrangement: Arrangement, points: Tensor) -> Tensor:
     """The same, between half-planes by the angle."""
-    flat = pixel_grid(silhouettes.shape[1:], pixel)
+    flat = pixel_grid((silhouettes.shape[1], silhouettes.shape[2]), pixel)
     ring = _ring(silhouettes, pixel, arrangement)
-    x, y, z = grid.points(torch.float64).unbind(dim=-1)
+    x, y, z = points.unbind(dim=-1)
     there = torch.stack([torch.hypot(x, y), z], dim=-1)
     place = torch.remainder(torch.atan2(y, x) / math.radians(arrangement.step), len(ring))
-    level = torch.zeros(grid.shape, dtype=torch.float64)
+    level = torch.zeros_like(x)
     for number, half in enumerate(ring):
         apart = torch.remainder(place - number + 1, len(ring)) - 1
         share = (1 - apart.abs()).clamp(min=0)

@@ -75,7 +75,7 @@ def voted(
             size = torch.deg2rad(torch.tensor(level.turn)) if number < 3 else torch.tensor(level.shift)
             steps[:, number] = torch.stack([-size, size])
             moves = rigid_moves(steps, frame) @ move
-            there = compare((moves[:, None] @ planes[None]))
+            there = compare(moves[:, None] @ planes[None])
             emulated += 2 * len(planes)
             best = _elected(torch.cat([here[None], there]))
             if best:

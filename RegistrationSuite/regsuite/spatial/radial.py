@@ -35,6 +35,15 @@ class Arrangement:
         if sorted(self.places) != list(range(count)) or len(self.mirrored) != count or len(self.turned) != count:
             raise ValueError(f"an arrangement gives each slice a place, and two flips; not {self}")
 
+    @classmethod
+    def of(cls, planes: Tensor) -> Arrangement:
+        """That of planes (K, 4, 4) in the fan's frame: the inverse of :meth:`planes`."""
+        count = len(planes)
+        angles = torch.atan2(planes[:, 1, 0], planes[:, 0, 0]) * count / math.pi
+        steps = [int(step) for step in torch.remainder(angles.round(), 2 * count)]
+        turned = (planes[:, 2, 1] < 0).tolist()
+        return cls(tuple(step % count for step in steps), tuple(step >= count for step in steps), tuple(turned))
+
     @property
     def count(self) -> int:
         """How many slices there are."""

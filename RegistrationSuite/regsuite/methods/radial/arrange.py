@@ -10,7 +10,7 @@ belong where it was put; places are given out anew (an assignment, Kuhn 1955) un
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,8 +22,9 @@ from regsuite.methods.radial.prepared import Slices, Volume
 from regsuite.progress import Progress
 from regsuite.solvers.arranging import arranged
 from regsuite.solvers.contour_fit import fitted
-from regsuite.solvers.emulation import emulator
+from regsuite.solvers.emulation import Emulator, emulator
 from regsuite.spatial.radial import Arrangement
+from regsuite.spatial.rigid import rigid_moves
 
 _LIKELY = 8
 """Arrangements that are laid on the bone; each comes with its mirror image."""
@@ -32,63 +33,76 @@ _COARSE = 1.2
 _EMULATED = 3.6
 """mm a pixel, of slices that are compared with the volume."""
 _ROUNDS = 4
+_TILTS = (-25.0, 0.0, 25.0)
+"""Degrees, about each axis, of the starts of slices in known planes."""
+_SAME = 1e-3
 
 
 @dataclass(frozen=True)
 class Placed:
     """How slices lie in the volume.
 
-    arrangement; pose: (4, 4) float64 from the fan's frame to the volume's RAS mm; unlike: what the fit of outlines
-    leaves, 0 to 1; next: the same of the best of the other arrangements; swapped: how many slices the volume moved to
-    other places.
+    nominal: (K, 4, 4) float64, from a slice's (right, down, across) mm to the scanner's RAS mm, as planned; pose: (4, 4)
+    float64, from the scanner's to the volume's RAS mm; arrangement: None where headers tell of planes of any kind;
+    unlike: what the fit of outlines leaves, 0 to 1; next: the same of the best of the other arrangements, infinite
+    where none was tried; swapped: how many slices the volume moved to other places.
     """
 
-    arrangement: Arrangement
+    nominal: Tensor
     pose: Tensor
+    arrangement: Arrangement | None
     unlike: float
-    next: float
+    next: float = math.inf
     swapped: int = 0
 
     @property
     def planes(self) -> Tensor:
         """(K, 4, 4) float64: from a slice's (right, down, across) mm to the volume's RAS mm."""
-        return self.pose @ self.arrangement.planes()
+        return self.pose @ self.nominal
 
 
 def arrange(slices: Slices, volume: Volume, frame: Tensor, progress: Progress) -> Placed:
-    """frame: (4, 4), where headers put the fan, in the volume's RAS mm."""
+    """frame: (4, 4), of the fan, where headers put it."""
     small = slices.coarser(_COARSE)
     likely = [each.arrangement for each in arranged(small.silhouettes, (small.pixel, small.pixel), _LIKELY)]
     progress.step(0.3, "laying the outlines on the bone")
-    placed = _laid(slices, volume, frame, likely)
+    placed = laid_around(slices, volume, frame, likely)
     progress.step(0.7, "comparing each slice with every place")
-    return _agreed(slices, volume, placed, progress)
+    return _agreed(slices, volume, frame, placed, progress)
 
 
-def laid(slices: Slices, volume: Volume, frame: Tensor, arrangement: Arrangement) -> Placed:
-    """By the outlines of an arrangement that is known."""
-    return _laid(slices, volume, frame, [arrangement])
-
-
-def _laid(slices: Slices, volume: Volume, frame: Tensor, likely: list[Arrangement]) -> Placed:
-    points, weights = slices.outlines()
+def laid_around(slices: Slices, volume: Volume, frame: Tensor, likely: Sequence[Arrangement]) -> Placed:
+    """By the outlines of the best of some arrangements, turned any way about the axis, and along it."""
     turns = _turns(slices.count)
-    fans = torch.stack([_in_fan(points, each) for each in likely])
-    fans = fans.repeat_interleave(len(turns), dim=0).float()
-    starts = (frame @ turns).repeat(len(likely), 1, 1).float()
-    poses, costs = fitted(fans, (weights / slices.count).flatten(), volume.surface, starts)
-    costs = costs.reshape(len(likely), len(turns))
-    best = int(costs.min(dim=1)[0].argmin())
-    turn = int(costs[best].argmin())
-    others = [float(costs[row].min()) for row in range(len(likely)) if row != best]
-    pose = _orthonormal(poses[best * len(turns) + turn].double())
-    return Placed(likely[best], pose, float(costs[best, turn]), min(others, default=math.inf))
+    nominal = torch.stack([frame @ turn @ each.planes() for each in likely for turn in turns])
+    # What a turn of the fan does is part of the arrangement, so that the pose stays a small one.
+    poses, costs = _fitted(slices, volume, nominal, torch.eye(4, dtype=torch.float64))
+    best = int(costs.argmin())
+    own = best // len(turns)
+    others = [float(cost) for row, cost in enumerate(costs) if row // len(turns) != own]
+    arrangement = Arrangement.of(torch.linalg.inv(frame) @ nominal[best])
+    return Placed(nominal[best], poses[best], arrangement, float(costs[best]), min(others, default=math.inf))
 
 
-def _in_fan(points: Tensor, arrangement: Arrangement) -> Tensor:
-    """(K N, 3): points of slices (K, N, 3) in the fan's frame."""
-    planes = arrangement.planes()
-    return (points @ planes[:, :3, :3].transpose(1, 2) + planes[:, None, :3, 3]).flatten(0, 1)
+def laid(slices: Slices, volume: Volume, nominal: Tensor) -> Placed:
+    """By the outlines of slices in planes that are known, from starts that are turned to all sides."""
+    middle = torch.eye(4, dtype=torch.float64)
+    middle[:3, 3] = nominal[:, :3, 3].mean(dim=0)
+    turns = torch.deg2rad(torch.cartesian_prod(*[torch.tensor(_TILTS, dtype=torch.float64)] * 3))
+    starts = rigid_moves(torch.cat([turns, torch.zeros_like(turns)], dim=1), middle)
+    poses, costs = _fitted(slices, volume, nominal.expand(len(starts), -1, -1, -1), starts)
+    best = int(costs.argmin())
+    return Placed(nominal, poses[best], None, float(costs[best]))
+
+
+def _fitted(slices: Slices, volume: Volume, nominal: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+    """Poses (S, 4, 4) float64 of slices in planes (S, K, 4, 4), and what is left (S,)."""
+    points, weights = slices.outlines()
+    there = points @ nominal[..., :3, :3].transpose(-1, -2) + nominal[..., None, :3, 3]
+    share = (weights / slices.count).flatten()
+    starts = starts.expand(len(nominal), 4, 4)
+    poses, costs = fitted(there.flatten(1, 2).float(), share, volume.surface, starts.float())
+    return torch.stack([_orthonormal(pose.double()) for pose in poses]), costs
 
 
 def _turns(count: int) -> Tensor:
@@ -109,36 +123,29 @@ def _orthonormal(pose: Tensor) -> Tensor:
     return exact
 
 
-def _agreed(slices: Slices, volume: Volume, placed: Placed, progress: Progress) -> Placed:
+def _agreed(slices: Slices, volume: Volume, frame: Tensor, placed: Placed, progress: Progress) -> Placed:
     small = slices.coarser(_EMULATED)
-    shown = emulator(
-        volume.picture, volume.grid, tuple(small.pictures.shape[2:]), small.pixel, slices.thickness, small.pixel
-    )
+    shape = (small.pictures.shape[2], small.pictures.shape[3])
+    shown = emulator(volume.picture, volume.grid, shape, small.pixel, slices.thickness, small.pixel)
     swapped = 0
     for _ in range(_ROUNDS):
         progress.check()
-        arrangement = _assigned(small, lambda planes: shown(planes.float()), placed.pose)
-        if arrangement.is_like(placed.arrangement):
+        arrangement = _assigned(small, shown, placed.pose @ frame)
+        if arrangement == placed.arrangement:
             break
-        swapped += _moved(placed.arrangement, arrangement)
-        found = _laid_from(slices, volume, placed.pose, arrangement)
-        placed = replace(placed, arrangement=arrangement, pose=found.pose, unlike=found.unlike)
+        swapped += _differ(placed.nominal, frame @ arrangement.planes())
+        nominal = frame @ arrangement.planes()
+        poses, costs = _fitted(slices, volume, nominal[None], placed.pose)
+        placed = replace(placed, nominal=nominal, arrangement=arrangement, pose=poses[0], unlike=float(costs[0]))
     return replace(placed, swapped=swapped)
 
 
-def _laid_from(slices: Slices, volume: Volume, pose: Tensor, arrangement: Arrangement) -> Placed:
-    points, weights = slices.outlines()
-    fan = _in_fan(points, arrangement)[None].float()
-    poses, costs = fitted(fan, (weights / slices.count).flatten(), volume.surface, pose[None].float())
-    return Placed(arrangement, _orthonormal(poses[0].double()), float(costs[0]), math.inf)
-
-
-def _assigned(slices: Slices, shown: Callable[[Tensor], tuple[Tensor, Tensor]], pose: Tensor) -> Arrangement:
-    """Every slice to the place where the volume is most like it, all to different ones."""
+def _assigned(slices: Slices, shown: Emulator, pose: Tensor) -> Arrangement:
+    """Every slice to the place where the volume is most like it, all to different ones. pose: of the fan's frame."""
     count = slices.count
     flips = [(bool(flip & 1), bool(flip & 2)) for flip in range(4)]
     ways = [Arrangement(tuple(range(count)), (one,) * count, (other,) * count).planes() for one, other in flips]
-    pictures, within = shown(pose @ torch.cat(ways))
+    pictures, within = shown((pose @ torch.cat(ways)).float())
     unlike = torch.stack(
         [mutual_informations(each.expand_as(pictures), within)(pictures) for each in slices.pictures[:, None]]
     ).reshape(count, len(flips), count)
@@ -150,6 +157,6 @@ def _assigned(slices: Slices, shown: Callable[[Tensor], tuple[Tensor, Tensor]], 
     )
 
 
-def _moved(before: Arrangement, after: Arrangement) -> int:
-    """How many slices stand differently, the two being in one frame."""
-    return int(((before.planes() - after.planes()).abs().amax(dim=(1, 2)) > 1e-6).sum())
+def _differ(one: Tensor, other: Tensor) -> int:
+    """How many planes (K, 4, 4) are not the same."""
+    return int(((one - other).abs().amax(dim=(1, 2)) > _SAME).sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -40,6 +40,10 @@ class Slices:
     def count(self) -> int:
         """K."""
         return len(self.pictures)
+
+    def to(self, device: str | torch.device) -> Slices:
+        """On another device."""
+        return replace(self, pictures=self.pictures.to(device), silhouettes=self.silhouettes.to(device))
 
     def outlines(self) -> tuple[Tensor, Tensor]:
         """Points (K, N, 3) float64 on the outlines, (right, down, 0) mm, and weights (K, N) that sum to 1 in each slice

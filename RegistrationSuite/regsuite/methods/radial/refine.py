@@ -52,7 +52,9 @@ class Search:
     spread: float
 
 
-def refine(slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress) -> Refined:
+def refine(
+    slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress
+) -> Refined:
     """planes: (K, 4, 4), where to start, float64; frame: (4, 4), about which the search turns."""
     before = information(slices, volume, planes, search.spread)
     coarse = _Compared.at(slices, volume, _SEARCHED, search.spread)
@@ -77,9 +79,7 @@ def refine(slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search
     )
 
 
-def _own(
-    slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress
-) -> Polished:
+def _own(slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress) -> Polished:
     prior = Prior(*search.own, search.weight) if search.own else None
     level = _Compared.at(slices, volume, _FINE, search.spread)
     return polished(level.energy, planes, frame, prior, _FINE_ITERATIONS, progress)
@@ -104,9 +104,7 @@ class _Compared:
         level = slices.coarser(pixel)
         shape = (level.pictures.shape[2], level.pictures.shape[3])
         wide = max(spread, level.pixel)
-        return cls(
-            level.pictures, emulator(volume.picture, volume.grid, shape, level.pixel, slices.thickness, wide)
-        )
+        return cls(level.pictures, emulator(volume.picture, volume.grid, shape, level.pixel, slices.thickness, wide))
 
     def unlike(self, planes: Tensor) -> Tensor:
         """(C, K), of planes (C, K, 4, 4)."""

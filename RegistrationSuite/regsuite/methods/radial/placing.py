@@ -1,0 +1,60 @@
+"""Maps brought to where they belong in the volume, without a value being changed.
+
+A slice is placed by giving its grid another pose: its pixels stay what they were acquired as. Painted into the volume's
+voxels, each voxel takes the value of one pixel, the nearest, if it lies within the slice's thickness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from regsuite.spatial import Grid, Image, LabelImage
+from regsuite.spatial.sampling import sample
+
+
+def placed(image: Image, plane: Tensor) -> Image:
+    """The same pixels (1, 1, 1, H, W), on a grid that lies where ``plane`` (4, 4) puts the slice's (right, down,
+    across) mm."""
+    return replace(image, grid=placed_grid(image.grid, plane))
+
+
+def placed_grid(grid: Grid, plane: Tensor) -> Grid:
+    """Of shape (1, H, W)."""
+    _, rows, columns = grid.shape
+    thickness, down, right = grid.spacing
+    own = np.zeros((4, 4))
+    own[:3, :3] = [[0, 0, right], [0, down, 0], [thickness, 0, 0]]
+    own[:, 3] = [-(columns - 1) / 2 * right, -(rows - 1) / 2 * down, 0, 1]
+    return Grid.from_affine(grid.shape, plane.cpu().numpy() @ own)
+
+
+def painted(slices: Sequence[Image], grid: Grid, thickness: float, empty: float = 0.0) -> Image:
+    """Placed slices in the voxels of a volume: the pixel of the nearest slice, where one lies within half a thickness
+    or half a voxel."""
+    reach = max(thickness, max(grid.spacing)) / 2
+    values = torch.full((1, 1, *grid.shape), empty, dtype=slices[0].data.dtype)
+    nearest = torch.full(grid.shape, reach)
+    points = grid.points(torch.float64)
+    for each in slices:
+        index = (points - torch.tensor(each.grid.origin, dtype=torch.float64)) @ torch.tensor(
+            each.grid.direction, dtype=torch.float64
+        )
+        pixel = torch.round(index[..., 1:] / torch.tensor(each.grid.spacing[1:], dtype=torch.float64)).long()
+        shape = torch.tensor(each.grid.shape[1:])
+        away = index[..., 0].abs().float()
+        own = ((pixel >= 0) & (pixel < shape)).all(dim=-1) & (away <= nearest)
+        rows, columns = pixel[own].unbind(dim=-1)
+        values[0, 0, own] = each.data[0, 0, 0, rows, columns]
+        nearest[own] = away[own]
+    return Image(values, grid, slices[0].name)
+
+
+def regions_on(labels: LabelImage, grid: Grid) -> LabelImage:
+    """The volume's labels on a placed slice."""
+    shown = sample(labels.data.float(), labels.grid, grid.points(torch.float64), "nearest", "zeros")
+    return replace(labels, data=shown.round().int(), grid=grid)

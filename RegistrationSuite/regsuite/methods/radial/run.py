@@ -1,0 +1,169 @@
+"""One run: slices arranged, brought to the volume, and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from regsuite.catalog.radial import HipQmriParameters
+from regsuite.errors import InputError
+from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around
+from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
+from regsuite.methods.radial.refine import Search, refine
+from regsuite.methods.radial.telling import Told
+from regsuite.progress import Context, Part
+from regsuite.registration import Registration
+from regsuite.spatial import Image, LabelImage
+from regsuite.spatial.radial import Arrangement, frame_of, in_order
+from regsuite.spatial.slice_sets import SliceSet
+
+Inputs = Mapping[str, Any]
+
+_PRIOR = 0.002
+"""λ of a slice's own motion, nats."""
+_NEAR = 0.15
+"""Of how well the second best arrangement fits, below which a user is told, as a share of the best."""
+_POOR = 0.5
+"""What the outlines' fit leaves, from which the bone is doubted."""
+
+
+class Run:
+    """Of hip-qmri."""
+
+    def __init__(self, inputs: Inputs, parameters: HipQmriParameters, context: Context) -> None:
+        self.parameters, self.progress, self.device = parameters, context.progress, context.device
+        self.image: Image = inputs["fixed"]
+        self.labels: LabelImage = inputs["fixed_labels"]
+        self.set: SliceSet = inputs["slices"]
+        self.drawn: LabelImage = inputs["slice_labels"]
+        self.notes: list[str] = list(self.set.notes)
+
+    def registration(self) -> Registration:
+        """The result."""
+        slices, volume = self._prepared()
+        self.progress.step(0.05, "arranging the slices")
+        placed = self._placed(slices, volume)
+        self._doubt(placed)
+        self.progress.step(0.25, "comparing with what the volume would show")
+        middle = torch.eye(4, dtype=torch.float64)
+        middle[:3, 3] = placed.planes[:, :3, 3].mean(dim=0)
+        refined = refine(slices, volume, placed.planes, middle, self._search(slices), Part(self.progress, 0.25, 0.9))
+        self.progress.step(0.9, "placing the maps")
+        told = Told(self.image, self.labels, self.set, self.compared, slices, volume, placed, refined)
+        result = told.registration(self.parameters.reconstruction)
+        result.notes = self.notes + result.notes
+        return result
+
+    # --- inputs ---
+
+    @property
+    def compared(self) -> str:
+        """The name of the images that are compared with the volume: those to look at, before maps."""
+        looked_at = [name for name in self.set.maps if name not in self.set.quantities]
+        return (looked_at or list(self.set.maps))[0]
+
+    @property
+    def bone(self) -> int:
+        """The volume's label."""
+        if self.parameters.bone:
+            return self.parameters.bone
+        names = {self.drawn.name_of(value).lower() for value in self.drawn.values()}
+        same = [value for value in self.labels.values() if self.labels.name_of(value).lower() in names]
+        if same:
+            return same[0]
+        values, counts = torch.unique(self.labels.data[self.labels.data != 0], return_counts=True)
+        if not len(values):
+            raise InputError("The volume's segmentation is empty: segment the bone that the slices show.")
+        return int(values[counts.argmax()])
+
+    @property
+    def drawn_bone(self) -> Tensor:
+        """(K, H, W) bool: the same bone in the slices; the only label, or the one of its name."""
+        values, name = self.drawn.values(), self.labels.name_of(self.bone).lower()
+        same = [value for value in values if self.drawn.name_of(value).lower() == name]
+        if not same and len(values) > 1:
+            raise InputError(
+                f"The slices' segmentation has {len(values)} labels and none is called '{self.labels.name_of(self.bone)}': "
+                "name the bone as in the volume's segmentation."
+            )
+        return self.drawn.mask(same[0] if same else None)
+
+    def _prepared(self) -> tuple[Slices, Volume]:
+        shape = (self.set.count, *self.set.grids[0].shape[1:])
+        if tuple(self.drawn.grid.shape) != shape:
+            told, wanted = (" x ".join(map(str, each)) for each in (self.drawn.grid.shape, shape))
+            raise InputError(
+                f"The slices' segmentation is of {told} voxels and the slices of {wanted}: segment all slices, in their "
+                "order."
+            )
+        thickness = self.parameters.thickness or self.set.thickness
+        slices = prepared_slices(self.set.maps[self.compared], self.drawn_bone.float(), thickness)
+        return slices.to(self.device), prepared_volume(self.image.to(self.device), self.labels, self.bone)
+
+    # --- where slices are ---
+
+    def _placed(self, slices: Slices, volume: Volume) -> Placed:
+        chosen = self.parameters
+        if chosen.arrangement == "automatic" and self.set.distinct and not any(chosen.places):
+            return laid(slices, volume, torch.stack([plane_of(grid.affine, grid.shape) for grid in self.set.grids]))
+        axis = self.set.axis(one_pose="localizer" if chosen.axis == "localizer" else "slice")
+        if axis is None:
+            raise InputError(
+                "The slices have no axis in common: they cannot be arranged around one; set Arrangement to 'automatic' "
+                "where their headers tell where they lie."
+            )
+        frame = frame_of(torch.as_tensor(axis.centre), torch.as_tensor(axis.normal))
+        known = self._known()
+        if known is not None:
+            return laid_around(slices, volume, frame, [known])
+        return arrange(slices, volume, frame, Part(self.progress, 0.05, 0.25))
+
+    def _known(self) -> Arrangement | None:
+        """What the user said of the arrangement."""
+        count = self.set.count
+        if not any(self.parameters.places):
+            return in_order(count) if self.parameters.arrangement == "as given" else None
+        places = [int(round(place)) for place in self.parameters.places]
+        turned = {int(round(number)) for number in self.parameters.turned}
+        try:
+            return Arrangement(
+                tuple(abs(place) - 1 for place in places),
+                tuple(place < 0 for place in places),
+                tuple(number + 1 in turned for number in range(count)),
+            )
+        except ValueError:
+            raise InputError(
+                f"Places are {', '.join(map(str, places))}: give each of the {count} slices another one from 1 to "
+                f"{count}, negative where it is mirrored."
+            ) from None
+
+    def _search(self, slices: Slices) -> Search:
+        chosen = self.parameters
+        own = (chosen.motion, chosen.motion) if chosen.motion else None
+        return Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, chosen.spread or slices.pixel)
+
+    def _doubt(self, placed: Placed) -> None:
+        if placed.unlike > _POOR:
+            self.notes.append(
+                "The bone in the slices hardly fits the bone in the volume: they may be of another joint or side, or a "
+                "segmentation is wrong. Check both."
+            )
+        if placed.next - placed.unlike < _NEAR * placed.unlike:
+            self.notes.append(
+                "Another arrangement of the slices fits nearly as well: look at the picture of the arrangement, and "
+                "give the places where it is wrong."
+            )
+
+
+def plane_of(affine: Any, shape: Any) -> Tensor:
+    """(4, 4) float64: from a slice's (right, down, across) mm to RAS mm, of a grid (1, H, W)."""
+    across, down, right = (torch.as_tensor(affine[:3, column], dtype=torch.float64) for column in range(3))
+    plane = torch.eye(4, dtype=torch.float64)
+    plane[:3, 0], plane[:3, 1] = right / right.norm(), down / down.norm()
+    plane[:3, 2] = torch.linalg.cross(plane[:3, 0], plane[:3, 1])
+    middle = right * (shape[2] - 1) / 2 + down * (shape[1] - 1) / 2
+    plane[:3, 3] = torch.as_tensor(affine[:3, 3], dtype=torch.float64) + middle
+    return plane
