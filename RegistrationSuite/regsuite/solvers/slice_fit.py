@@ -3,7 +3,7 @@
 The volume is cut where the slices are thought to be (:mod:`regsuite.solvers.emulation`) and the cuts are compared with
 the slices. The six numbers of a rigid motion are searched one after the other: the planes are moved by -δ and by +δ,
 each slice votes for what it resembles most, δ is halved. Votes weigh as much as they gain. Source: Hip qMRI radial 2D
-slices to 3D volume registration, WBIR 2022, section 2.2 (one turn, δ = 15°); here for turns and shifts along three axes.
+slices to 3D volume registration, WBIR 2022, section 2.2 (one turn, δ = 15°); here for turns and shifts of all kinds.
 
 Then all six are freed at once, and six more for each slice, which a prior keeps small:
 

@@ -2,8 +2,8 @@ r"""Quantitative slices around an axis, brought to the volume they belong to.
 
 Hip qMRI radial 2D slices to 3D volume registration. WBIR 2022, chapter 23.
 
-Slices k = 1..K share an axis and stand 180/K degrees apart; a header tells the axis alone. With A_k the plane of slice k
-in the fan's frame, F that frame in the scanner's space and P the rigid map from there to the volume V,
+Slices k = 1..K share an axis and stand 180/K degrees apart; a header tells the axis alone. With A_k the plane of slice
+k in the fan's frame, F that frame in the scanner's space and P the rigid map from there to the volume V,
 
     B(P F A_k u) ≈ S_k(u)                       silhouettes S_k and the bone B: which A_k, and roughly which P
     max over P, q   I(S; V(P exp(q_k) F A_k u)) brightness S and emulated slices: P, and small motions q_k of each slice

@@ -27,9 +27,8 @@ def placed_grid(grid: Grid, plane: Tensor) -> Grid:
     """Of shape (1, H, W)."""
     _, rows, columns = grid.shape
     thickness, down, right = grid.spacing
-    own = np.zeros((4, 4))
-    own[:3, :3] = [[0, 0, right], [0, down, 0], [thickness, 0, 0]]
-    own[:, 3] = [-(columns - 1) / 2 * right, -(rows - 1) / 2 * down, 0, 1]
+    left, top = -(columns - 1) / 2 * right, -(rows - 1) / 2 * down
+    own = np.array([[0, 0, right, left], [0, down, 0, top], [thickness, 0, 0, 0], [0, 0, 0, 1]], dtype=float)
     return Grid.from_affine(grid.shape, plane.cpu().numpy() @ own)
 
 

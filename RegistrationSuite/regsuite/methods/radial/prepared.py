@@ -128,9 +128,8 @@ def _ranged(values: Tensor) -> Tensor:
 
 def _outline(silhouette: Tensor, pixel: float) -> Tensor:
     rows, columns = silhouette.shape
-    affine = np.eye(4)
-    affine[:3, :3] = [[0, 0, pixel], [0, pixel, 0], [1, 0, 0]]
-    affine[:2, 3] = -(columns - 1) / 2 * pixel, -(rows - 1) / 2 * pixel
+    right, down = -(columns - 1) / 2 * pixel, -(rows - 1) / 2 * pixel
+    affine = np.array([[0, 0, pixel, right], [0, pixel, 0, down], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=float)
     grid = Grid.from_affine((1, rows, columns), affine)
     labels = LabelImage.from_array((silhouette.cpu().numpy() > 0.5).astype(np.int32)[None], grid)
     return surface_points(labels, 1, _POINTS)

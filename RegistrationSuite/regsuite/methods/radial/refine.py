@@ -1,4 +1,4 @@
-"""Slices and volume by their brightness: the search in which slices vote, descent, and each slice's own small motion."""
+"""Slices and volume by their brightness: the search in which slices vote, descent, each slice's own small motion."""
 
 from __future__ import annotations
 

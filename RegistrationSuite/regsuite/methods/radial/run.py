@@ -86,8 +86,8 @@ class Run:
         same = [value for value in values if self.drawn.name_of(value).lower() == name]
         if not same and len(values) > 1:
             raise InputError(
-                f"The slices' segmentation has {len(values)} labels and none is called '{self.labels.name_of(self.bone)}': "
-                "name the bone as in the volume's segmentation."
+                f"The slices' segmentation has {len(values)} labels and none is called "
+                f"'{self.labels.name_of(self.bone)}': name the bone as in the volume's segmentation."
             )
         return self.drawn.mask(same[0] if same else None)
 
@@ -96,8 +96,8 @@ class Run:
         if tuple(self.drawn.grid.shape) != shape:
             told, wanted = (" x ".join(map(str, each)) for each in (self.drawn.grid.shape, shape))
             raise InputError(
-                f"The slices' segmentation is of {told} voxels and the slices of {wanted}: segment all slices, in their "
-                "order."
+                f"The slices' segmentation is of {told} voxels and the slices of {wanted}: segment all slices, in "
+                "their order."
             )
         thickness = self.parameters.thickness or self.set.thickness
         slices = prepared_slices(self.set.maps[self.compared], self.drawn_bone.float(), thickness)
@@ -126,8 +126,8 @@ class Run:
         count = self.set.count
         if not any(self.parameters.places):
             return in_order(count) if self.parameters.arrangement == "as given" else None
-        places = [int(round(place)) for place in self.parameters.places]
-        turned = {int(round(number)) for number in self.parameters.turned}
+        places = [round(place) for place in self.parameters.places]
+        turned = {round(number) for number in self.parameters.turned}
         try:
             return Arrangement(
                 tuple(abs(place) - 1 for place in places),
@@ -160,7 +160,7 @@ class Run:
 
 def plane_of(affine: Any, shape: Any) -> Tensor:
     """(4, 4) float64: from a slice's (right, down, across) mm to RAS mm, of a grid (1, H, W)."""
-    across, down, right = (torch.as_tensor(affine[:3, column], dtype=torch.float64) for column in range(3))
+    down, right = (torch.as_tensor(affine[:3, column], dtype=torch.float64) for column in (1, 2))
     plane = torch.eye(4, dtype=torch.float64)
     plane[:3, 0], plane[:3, 1] = right / right.norm(), down / down.norm()
     plane[:3, 2] = torch.linalg.cross(plane[:3, 0], plane[:3, 1])

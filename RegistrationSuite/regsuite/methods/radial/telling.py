@@ -104,7 +104,7 @@ class Told:
         arrangement = self.placed.arrangement
         for number in range(self.slices.count):
             shift, turn = _size(self.refined.own[number], self.refined.planes[number, :3, 3])
-            where = ["", "", ""]
+            where: list[Any] = ["", "", ""]
             if arrangement is not None:
                 where = [
                     arrangement.places[number] + 1,
