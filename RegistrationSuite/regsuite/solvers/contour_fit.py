@@ -32,7 +32,7 @@ _SMOOTH = 0.7
 
 @dataclass(frozen=True)
 class Surface:
-    """distance: (1, 4, *shape), the signed distance to a region's surface, mm, negative inside, and its RAS gradient."""
+    """distance: (1, 4, *shape), the signed distance to a region's surface, mm, negative inside, and its gradient."""
 
     distance: Tensor
     grid: Grid

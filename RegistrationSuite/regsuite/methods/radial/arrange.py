@@ -43,7 +43,7 @@ class Placed:
     """How slices lie in the volume.
 
     nominal: (K, 4, 4) float64, from a slice's (right, down, across) mm to the scanner's RAS mm, as planned; pose:
-    (4, 4) float64, from the scanner's to the volume's RAS mm; arrangement: None where headers tell of planes of any kind;
+    (4, 4) float64, from the scanner's to the volume's RAS mm; arrangement: None where headers tell of any planes;
     unlike: what the fit of outlines leaves, 0 to 1; next: the same of the best of the other arrangements, infinite
     where none was tried; swapped: how many slices the volume moved to other places.
     """
