@@ -42,9 +42,10 @@ class Surface:
         """Of a region (*shape) bool; where the image's border cuts it there is no surface."""
         region = inside.cpu().numpy()
         margin = max(1, round(10.0 / min(grid.spacing)))
-        wide = ndimage.distance_transform_edt
         padded = np.pad(region, margin, mode="edge")
-        signed = wide(~padded, sampling=grid.spacing) - wide(padded, sampling=grid.spacing)
+        outside, within = (ndimage.distance_transform_edt(each, sampling=grid.spacing) for each in (~padded, padded))
+        # The surface lies half a voxel before the nearest voxel of the other kind.
+        signed = np.where(padded, -within, outside) + np.where(padded, 0.5, -0.5) * np.mean(grid.spacing)
         signed = ndimage.gaussian_filter(signed, _SMOOTH)[tuple(slice(margin, -margin) for _ in region.shape)]
         distance = torch.from_numpy(signed.astype("float32")).to(inside.device)
         steps = torch.gradient(distance, spacing=list(grid.spacing))
