@@ -34,6 +34,12 @@ def visual_hull(silhouettes: Tensor, pixel: float, arrangement: Arrangement, poi
     return inside
 
 
+def reached(points: Tensor, silhouettes: Tensor, pixel: float) -> Tensor:
+    """(*any) bool: which points of the fan's frame lie in the cylinder that slices (K, H, W) go round."""
+    rows, columns = (n * pixel / 2 for n in silhouettes.shape[1:])
+    return (points[..., 2].abs() <= rows) & (torch.hypot(points[..., 0], points[..., 1]) <= columns)
+
+
 def radial_solid(silhouettes: Tensor, pixel: float, arrangement: Arrangement, points: Tensor) -> Tensor:
     """The same, between half-planes by the angle."""
     flat = pixel_grid((silhouettes.shape[1], silhouettes.shape[2]), pixel)
@@ -41,7 +47,8 @@ def radial_solid(silhouettes: Tensor, pixel: float, arrangement: Arrangement, po
     x, y, z = points.unbind(dim=-1)
     there = torch.stack([torch.hypot(x, y), z], dim=-1)
     place = torch.remainder(torch.atan2(y, x) / math.radians(arrangement.step), len(ring))
-    level = torch.zeros_like(x)
+    level = torch.full_like(x, math.inf)
+    level[reached(points, silhouettes, pixel)] = 0
     for number, half in enumerate(ring):
         apart = torch.remainder(place - number + 1, len(ring)) - 1
         share = (1 - apart.abs()).clamp(min=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from regsuite.methods.radial.prepared import Slices, Volume
 from regsuite.methods.radial.refine import Refined
 from regsuite.registration import Curve, Registration, Table
 from regsuite.solvers.emulation import emulator
-from regsuite.solvers.hull import radial_solid, visual_hull
+from regsuite.solvers.hull import radial_solid, reached, visual_hull
 from regsuite.spatial import Image, LabelImage
 from regsuite.spatial.meshes import surface_of
 from regsuite.spatial.slice_sets import SliceSet
@@ -50,18 +51,17 @@ class Told:
 
     def registration(self, reconstruction: str) -> Registration:
         """The result."""
-        pose = self.refined.move @ self.placed.pose
         maps = {
             name: [placed(image, plane) for image, plane in zip(images, self.refined.planes, strict=True)]
             for name, images in self.set.maps.items()
         }
         shown = maps[self.compared]
         regions = [regions_on(self.labels, each.grid) for each in shown]
-        solid = self._solid(reconstruction, torch.linalg.inv(pose))
+        solid = self._solid(reconstruction, self.transform.matrix)
         measured = {name: images for name, images in maps.items() if name in self.set.quantities}
         result = Registration(
-            transform=Affine(torch.linalg.inv(pose)),
-            inverse=Affine(pose),
+            transform=self.transform,
+            inverse=self.transform.inverse(),
             fixed_grid=self.image.grid,
             warped=painted(shown, self.image.grid, self.slices.thickness),
             sequences={"slices": shown, "emulated": self._emulated(shown), **measured},
@@ -74,20 +74,28 @@ class Told:
             result.surfaces["surface"] = surface_of(solid, 1)
         return result
 
+    @property
+    def transform(self) -> Affine:
+        """From the volume to where the scanner says the slices are."""
+        return Affine(torch.linalg.inv(self.refined.move @ self.placed.pose))
+
     def _solid(self, reconstruction: str, back: Tensor) -> LabelImage | None:
         """On the volume's grid; None where slices do not stand around an axis. back: (4, 4), volume to scanner."""
         if self.placed.arrangement is None:
             return None
-        frame = self.placed.nominal @ torch.linalg.inv(self.placed.arrangement.planes())
-        to_fan = torch.linalg.inv(frame[0]) @ back
         make = radial_solid if reconstruction == "radial" else visual_hull
         silhouettes = self.slices.silhouettes.cpu()
-        grid = self.image.grid
-        parts = [
-            make(silhouettes, self.slices.pixel, self.placed.arrangement, Affine(to_fan).points(points))
-            for points in (block.grid.points(torch.float64) for block in grid.blocks())
-        ]
-        return LabelImage(torch.cat(parts)[None, None].int(), grid, {1: "Reconstructed bone"}, {1: (0.9, 0.8, 0.5)})
+        parts = [make(silhouettes, self.slices.pixel, self.placed.arrangement, points) for points in self._in_fan(back)]
+        data = torch.cat(parts)[None, None].int()
+        return LabelImage(data, self.image.grid, {1: "Reconstructed bone"}, {1: (0.9, 0.8, 0.5)})
+
+    def _in_fan(self, back: Tensor) -> Iterator[Tensor]:
+        """The volume's voxels in the fan's frame, (*shape, 3) mm, block by block."""
+        assert self.placed.arrangement is not None
+        frame = self.placed.nominal[0] @ torch.linalg.inv(self.placed.arrangement.planes()[0])
+        move = Affine(torch.linalg.inv(frame) @ back)
+        for block in self.image.grid.blocks():
+            yield move.points(block.grid.points(torch.float64))
 
     def _emulated(self, shown: list[Image]) -> list[Image]:
         """What the volume shows in the placed slices, in its own brightness."""
@@ -125,7 +133,10 @@ class Told:
         if math.isfinite(self.placed.next):
             found["next_arrangement_unlikeness"] = self.placed.next
         if solid is not None:
-            made, bone = solid.mask(), self.volume.bone.cpu()
+            back = self.transform.matrix
+            silhouettes, pixel = self.slices.silhouettes, self.slices.pixel
+            around = torch.cat([reached(points, silhouettes, pixel) for points in self._in_fan(back)])
+            made, bone = solid.mask(), self.volume.bone.cpu() & around
             found["solid_dice"] = float(2 * (made & bone).sum() / (made.sum() + bone.sum()))
         return found
 
