@@ -13,9 +13,8 @@ from typing import Any
 
 from Benchmarks.common import Figures, Group, Measured
 from Benchmarks.rows import Row, row, table
-from Benchmarks.slice_encoder import Encoder
+from Benchmarks.slice_encoder import SEED, Encoder
 
-_SEED = 7
 _WITHIN = 2
 """Plates: what confidence is the probability of."""
 _BINS = 5
@@ -55,7 +54,7 @@ class Sections(Measured):
     def given(self, kind: Kind) -> dict[str, Any]:
         """Which sections they are."""
         given = {"folders": self.encoder.folders, "volume": kind.volume, "skull": kind.skull}
-        return {**given, "every": self.every, "seed": _SEED}
+        return {**given, "every": self.every, "seed": SEED}
 
     def data(self, kind: Kind, found: Sequence[Figures]) -> str:
         """For people."""
@@ -95,7 +94,23 @@ class Identification(Sections):
             row("time to identify a section", data, "s", median(each["seconds_identifying"] for each in told)),
             row("time to slice the atlas for a section", data, "s", median(each["seconds_slicing"] for each in told)),
         ]
-        return rows
+        return rows + (self._extraction(kind, told) if kind is WITH_SKULL else [])
+
+    def _extraction(self, kind: Kind, found: Sequence[Figures]) -> list[Row]:
+        """How well the brain was told from what is around it."""
+        data = self.data(kind, found)
+        overlaps = [each["outline"] for each in found]
+        return [
+            row("Dice of the brain taken out of its head, mean", data, "share", fmean(overlaps)),
+            row("Dice of the brain taken out of its head, median", data, "share", median(overlaps)),
+            row("sections taken out of their head", data, "share", fmean(each["left_out"] > 0 for each in found)),
+            row(
+                "time to prepare a section and take it out of its head",
+                data,
+                "s",
+                median(each["seconds_preparing"] for each in found),
+            ),
+        ]
 
     def _ranked(self, kind: str, way: str, name: str, found: Sequence[Figures]) -> dict[str, tuple[str, float]]:
         """Unit and value by name, of all sections; those of whole and partial ones go into the table."""

@@ -13,7 +13,7 @@ from regsuite.jobs import Job
 from regsuite.learning.checkpoint import read_checkpoint, write_checkpoint
 from regsuite.methods.sections.baseline import ranked
 from regsuite.methods.sections.identify import identify, pixel_is_known
-from regsuite.methods.sections.prepared import prepared
+from regsuite.methods.sections.prepared import Prepared, prepared
 from regsuite.methods.sections.ranking import rank_errors
 from regsuite.methods.sections.run import Run, answer_of, taken_out
 from regsuite.progress import Context, Progress
@@ -93,10 +93,18 @@ class _Trial:
             "plates_off": off[0] / run.plates.spacing,
             "angles_off": [float(torch.rad2deg(torch.tensor(each))) for each in off[1:]],
             "confidence": answer.confidence,
+            "left_out": shown.left_out,
+            "outline": _overlap(shown, section),
             "seconds_preparing": seconds[0] - started,
             "seconds_identifying": seconds[1] - seconds[0],
             "seconds_slicing": seconds[2] - seconds[1],
         }
+
+
+def _overlap(shown: Prepared, section: Cut) -> float:
+    """Dice of what is taken for tissue and what is."""
+    found, truth = shown.tissue, section.tissue
+    return float(2 * (found & truth).sum() / (found.sum() + truth.sum()))
 
 
 def by_information(

@@ -46,12 +46,14 @@ _BRIGHT = 99.5
 
 @dataclass(frozen=True)
 class Cut:
-    """A section with its truth: plate, from 0; pose (9,); partial: whether tissue was cut away."""
+    """A section with its truth: plate, from 0; pose (9,); partial: whether tissue was cut away; tissue: (H, W) bool,
+    the brain's of what is left."""
 
     image: Image
     plate: int
     pose: Tensor
     partial: bool
+    tissue: Tensor
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,12 @@ def cuts(brains: Brains, name: str, skull: bool, oblique: bool, every: int, seed
         inside = cut(brain.data, brains.grid, matrices, points) > 0.5
         if not skull:
             picture = picture * inside
-        partial = place % 2 == 0
+        partial, tissue = place % 2 == 0, inside[0, 0]
         if partial:
-            picture = picture * ~_beyond_a_line(inside[0, 0], points, rng)
-        yield Cut(Image(picture[:, :, None], section_grid(*_SHAPE[::-1], (_PIXEL, _PIXEL))), plate, pose, partial)
+            left = ~_beyond_a_line(tissue, points, rng)
+            picture, tissue = picture * left, tissue & left
+        image = Image(picture[:, :, None], section_grid(*_SHAPE[::-1], (_PIXEL, _PIXEL)))
+        yield Cut(image, plate, pose, partial, tissue)
 
 
 def _pose(depth: float, oblique: bool, rng: np.random.Generator) -> Tensor:
