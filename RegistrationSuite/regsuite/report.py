@@ -28,7 +28,7 @@ from regsuite.spatial import Image, LabelImage
 
 _UNITS = {"_mm": "mm", "_mb": "MB", "_deg": "°", "_um": "µm"}
 _SPELLING = {"dice": "Dice", "sdlogj": "SD log J", "hd95": "HD95", "tre": "TRE"}
-_HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_")
+_HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_", "mutual_information")
 _MOST_HEADLINES = 5
 _SHOWN_APART = ("parameters", "chosen", "inputs", "versions", "log", "citation", "title")
 

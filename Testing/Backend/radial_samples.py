@@ -86,7 +86,7 @@ def true_result() -> Registration:
 
 def write_dicom(folder: Path) -> dict[str, np.ndarray]:
     """The case as a scanner would write it, a series a map, every slice at the one pose; the stored values by map."""
-    maps = {"T2": ("T2 map", SLOPE, "ms"), LOOKED_AT: (LOOKED_AT, 1.0, "")}
+    maps = {"T2": ("T2 map", SLOPE, "ms"), LOOKED_AT: (LOOKED_AT, 0.001, "")}
     stored = {}
     for series, (name, (title, slope, unit)) in enumerate(maps.items(), start=1):
         images = case().slices.maps[name]

@@ -7,7 +7,7 @@ known. A file of one slice says where that one lies.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def slice_set_of(images: Sequence[Image]) -> SliceSet:
             f"'{stacks[0].name}' is a stack and '{single.name}' a single slice: give stacks alone, or a slice each."
         )
     maps = _of_stacks(stacks) if stacks else _of_singles([across_first(image) for image in images])
-    maps = {name: maps[name] for name in sorted(maps, key=lambda name: name not in QUANTITIES)}
+    maps = {name: maps[name] for name in _quantities_first(maps)}
     grids = [image.grid for image in next(iter(maps.values()))]
     timed = [name for name in maps if name in MILLISECONDS]
     return SliceSet(
@@ -90,8 +90,8 @@ def _of_singles(images: Sequence[Image]) -> dict[str, Slices]:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise InputError(f"The maps have different numbers of slices ({listed}): give each slice in every map.")
-    first, *others = found.values()
-    paired = {name: _paired(first, slices) if slices in others else slices for name, slices in found.items()}
+    first = found[_quantities_first(found)[0]]
+    paired = {name: _paired(first, slices) for name, slices in found.items()}
     return {name: tuple(replace(each, name=name) for each in slices) for name, slices in paired.items()}
 
 
@@ -99,6 +99,10 @@ def _paired(first: Sequence[Image], others: Sequence[Image]) -> list[Image]:
     """In the order of the first map's slices, by where they lie; as they come where some lie at one place."""
     matches = [[each for each in others if _same_pose(each.grid, image.grid)] for image in first]
     return [match[0] for match in matches] if all(len(match) == 1 for match in matches) else list(others)
+
+
+def _quantities_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: name not in QUANTITIES)
 
 
 def _same_pose(one: Grid, other: Grid) -> bool:

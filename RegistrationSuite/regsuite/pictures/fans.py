@@ -202,12 +202,13 @@ def _draw_fan(axes: Axes, subject: FanSubject, axis: Axis) -> None:
     reach = max(np.multiply(image.grid.shape, image.grid.spacing)[2] for image in subject.slices) / 2
     steps = np.linspace(-reach, reach, _POINTS)
     points = axis.centre + steps[None, :, None] * across[0] + steps[:, None, None] * across[1]
-    shown = sample(subject.fixed.data.cpu().float(), subject.fixed.grid, torch.from_numpy(points), outside="zeros")
+    data = subject.fixed.data.cpu().float()
+    shown = sample(data, subject.fixed.grid, torch.from_numpy(points), outside="zeros")[0, 0].numpy()
     inside = subject.fixed_labels.mask(subject.bone).cpu().float()[None, None]
     bone = sample(inside, subject.fixed_labels.grid, torch.from_numpy(points), outside="zeros")[0, 0].numpy()
     extent = (-reach, reach, -reach, reach)
-    low, high = _window(shown[0, 0].numpy())
-    axes.imshow(shown[0, 0], cmap="gray", extent=extent, origin="lower", vmin=low, vmax=1.6 * high)
+    low, high = _window(shown)
+    axes.imshow(shown, cmap="gray", extent=extent, origin="lower", vmin=low, vmax=1.6 * high)
     if bone.min() < 0.5 <= bone.max():
         axes.contour(bone, levels=[0.5], extent=extent, colors=[FIXED_COLOUR], linewidths=1.2)
     for number in range(len(subject.slices)):
