@@ -75,14 +75,14 @@ def write_report(
     mask: LabelImage | None = None,
     fixed_labels: LabelImage | None = None,
     moving_labels: LabelImage | None = None,
-    slice_labels: LabelImage | None = None,
     pictures: Sequence[Picture] = (),
+    slice_labels: LabelImage | None = None,
 ) -> Path:
     """Write ``report.html`` into ``folder`` and its pictures as PNG files into ``folder/pictures``; needs matplotlib.
 
     fixed, moving: where one is missing, only what needs no image is shown; mask, fixed_labels, moving_labels: drawn as
-    outlines where given; slice_labels: of slices that were placed in the fixed image, a stack; pictures: further ones,
-    shown last. Returns the page's path.
+    outlines where given; pictures: further ones, shown last; slice_labels: of slices that were placed in the fixed
+    image, a stack. Returns the page's path.
     """
     if fixed is not None and fixed_labels is not None and slice_labels is not None:
         fan = FanSubject(registration, fixed, fixed_labels, slice_labels)

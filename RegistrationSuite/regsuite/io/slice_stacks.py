@@ -7,7 +7,7 @@ known. A file of one slice says where that one lies.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,12 +38,13 @@ def read_slices(paths: Sequence[Path | str]) -> SliceSet:
     return read_slice_set(folders[0]) if folders else slice_set_of([as_slice(read_image(path)) for path in paths])
 
 
-def slice_set_of(images: Sequence[Image]) -> SliceSet:
+def slice_set_of(images: Sequence[Image], units: Mapping[str, str] | None = None) -> SliceSet:
     """Of 3D images with names: stacks of equal shape, a map each; or single slices, which make a map together where
     their names differ in their numbers alone, and are then in the order in which they come.
 
-    Maps that are named after a quantity (T1, T2, T2star, T1rho, PD), or after a map of one, are quantities, times in
-    ms; the others are images to look at. InputError where they are no such set.
+    Maps that are named after a quantity (T1, T2, T2star, T1rho, PD), or after a map of one, are quantities; the others
+    are images to look at. units: by the images' names, where they are known; other times are in ms. InputError where
+    they are no such set.
     """
     stacks = [image for image in images if 1 not in image.grid.shape]
     if stacks and len(stacks) < len(images):
@@ -52,12 +53,13 @@ def slice_set_of(images: Sequence[Image]) -> SliceSet:
             f"'{stacks[0].name}' is a stack and '{single.name}' a single slice: give stacks alone, or a slice each."
         )
     maps = _of_stacks(stacks) if stacks else _of_singles([across_first(image) for image in images])
+    known = {_map_of(name, bool(stacks)): unit for name, unit in (units or {}).items()}
     maps = {name: maps[name] for name in _quantities_first(maps)}
     grids = [image.grid for image in next(iter(maps.values()))]
-    timed = [name for name in maps if name in MILLISECONDS]
+    timed = [name for name in maps if name in MILLISECONDS and name not in known]
     return SliceSet(
         maps=maps,
-        units={name: "ms" if name in timed else "" for name in maps},
+        units={name: known.get(name, "ms" if name in timed else "") for name in maps},
         quantities=frozenset(maps.keys() & set(QUANTITIES)),
         thickness=max(grid.spacing[0] for grid in grids),
         distinct=any(not _same_pose(grid, grids[0]) for grid in grids),
@@ -74,7 +76,7 @@ def _of_stacks(images: Sequence[Image]) -> dict[str, Slices]:
                 f"The stacks '{first.name}' and '{image.name}' are of {sizes[0]} and {sizes[1]} voxels: give maps of "
                 "the same slices."
             )
-        name = _name(image.name)
+        name = _map_of(image.name, stacked=True)
         if name in maps:
             raise InputError(f"Two of the stacks are called '{name}': give each map a name of its own.")
         grid = image.grid.cropped([0, 0, 0], [1, *image.grid.shape[1:]])
@@ -85,7 +87,7 @@ def _of_stacks(images: Sequence[Image]) -> dict[str, Slices]:
 def _of_singles(images: Sequence[Image]) -> dict[str, Slices]:
     found: dict[str, list[Image]] = defaultdict(list)
     for image in images:
-        found[_name(without_numbers(image.name))].append(image)
+        found[_map_of(image.name, stacked=False)].append(image)
     counts = {name: len(slices) for name, slices in found.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
@@ -111,8 +113,10 @@ def _same_pose(one: Grid, other: Grid) -> bool:
     return bool(apart <= SAME_PLACE and np.linalg.norm(np.cross(*normals)) <= np.sin(np.radians(SAME_ANGLE)))
 
 
-def _name(text: str) -> str:
-    return quantity_called(text) or safe(text) or "image"
+def _map_of(name: str, stacked: bool) -> str:
+    """What the map of an image is called; the numbers of a stack's name are its own."""
+    bare = without_numbers(name)
+    return quantity_called(name) or quantity_called(bare) or safe(name if stacked else bare) or "image"
 
 
 def _supposed(stacked: Sequence[Grid], timed: Sequence[str]) -> Iterator[str]:
