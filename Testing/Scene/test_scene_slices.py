@@ -258,9 +258,8 @@ def test_six_planes_in_3d(nodes: dict[str, Any]) -> None:
             node.GetDisplayNode().SetVisibility(True)
         space.look_from((0.4, 1.0, 0.3))
         picture = space.render()
-        keep("slices-3d", picture)
         display.show_overlay(nodes["fixed"], made["warped"], 0.5)
-        keep("slices-overlay", flat.render())
+        keep("slices", [("3D", picture), ("slices over the volume", flat.render())])
         made["planes"].GetDisplayNode().SetVisibility(False)
         without = space.render()
     assert (np.abs(picture.astype(int) - without).max(axis=-1) > 30).mean() > 0.05
