@@ -8,7 +8,7 @@ Radial: between two half-planes of the fan, the signed distances to the outlines
 
     φ(r, z, θ) = (1 - a) φ_j(r, z) + a φ_j+1(r, z) ,   a = (θ - θ_j) / (θ_j+1 - θ_j) ,   solid where φ < 0 ,
 
-so that the solid has each outline in its slice, and ends where the slices do.
+so that the solid has each outline in its slice.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def radial_solid(silhouettes: Tensor, pixel: float, arrangement: Arrangement, po
     for number, half in enumerate(ring):
         apart = torch.remainder(place - number + 1, len(ring)) - 1
         share = (1 - apart.abs()).clamp(min=0)
-        level += share * sample(half[None, None].double(), flat, there, outside="zeros")[0, 0]
+        level += share * sample(half[None, None].double(), flat, there)[0, 0]
     return level < 0
 
 
