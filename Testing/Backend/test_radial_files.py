@@ -356,17 +356,35 @@ def _frame(shown: FanSubject) -> np.ndarray:
     return (torch.linalg.inv(acquired.truth.matrix) @ frame_of(acquired.centre, acquired.normal)).numpy()
 
 
-def test_a_free_set_has_no_places() -> None:
-    """Slices in planes that headers tell: in their own order, as they are."""
+def free() -> FanSubject:
+    """The same slices, as if headers had told of their planes: nothing was arranged."""
     shown = subject()
     table = shown.registration.tables["arrangement"]
     bare = replace(table, rows=[[row[0], "", "", "", *row[4:]] for row in table.rows])
     plain = replace(shown.registration, tables={**shown.registration.tables, "arrangement": bare}, labels={})
-    free = replace(shown, registration=plain)
-    assert free.order == [0, 1, 2, 3, 4, 5]
+    return replace(shown, registration=plain)
+
+
+def test_a_free_set_stands_as_its_planes_lie() -> None:
+    """In a ring like that of the arrangement, begun anywhere and run through either way; all upright or all not."""
+    shown, truth = free(), samples.case().acquired.arrangement
+    assert [picture.name for picture in fan_pictures(shown)] == PICTURES[:3]
+    ring = [truth.places[number] for number in shown.order]
+    steps = {(after - before) % 6 for before, after in zip(ring, [*ring[1:], ring[0]], strict=True)}
+    assert steps in ({1}, {5})
+    assert len({stand.turned == turned for stand, turned in zip(shown.stands, truth.turned, strict=True)}) == 1
+
+
+def test_slices_without_an_axis_stand_as_they_are() -> None:
+    shown = free()
+    apart = [moved(image, (0.0, 0.0, 30.0 * number)) for number, image in enumerate(shown.slices)]
+    plain = replace(shown.registration, sequences={**shown.registration.sequences, "slices": apart})
+    loose = replace(shown, registration=plain)
+    assert loose.axis is None
+    assert loose.order == [0, 1, 2, 3, 4, 5]
     array = np.arange(6).reshape(2, 3)
-    np.testing.assert_array_equal(free.upright(1, array), array)
-    assert [picture.name for picture in fan_pictures(free)] == PICTURES[:3]
+    np.testing.assert_array_equal(loose.upright(1, array), array)
+    assert [picture.name for picture in fan_pictures(loose)] == PICTURES[:3]
 
 
 def test_the_view_along_the_axis_is_upright() -> None:

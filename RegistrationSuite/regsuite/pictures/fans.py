@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +32,14 @@ _SHARED_AXIS_MM = 8.0
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _LEAST_LETTER = 0.35
 """Cosine of the angle to an axis that is named."""
+
+
+class Stand(NamedTuple):
+    """How a slice stands in its fan; place: what orders them."""
+
+    place: float
+    mirrored: bool
+    turned: bool
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,20 @@ class FanSubject:
         return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
 
     @cached_property
+    def stands(self) -> list[Stand]:
+        """Of every slice: as it was arranged or, of slices whose headers told of their planes, as these lie about their
+        axis; as it is without one."""
+        if self.axis is not None and not all(row["place"] for row in self.rows):
+            return [_stand(image.grid, self.axis) for image in self.slices]
+        return [
+            Stand(row["place"] or number, row["mirrored"] == "yes", row["turned"] == "yes")
+            for number, row in enumerate(self.rows)
+        ]
+
+    @cached_property
     def order(self) -> list[int]:
         """Numbers of the slices, from 0, by their places."""
-        places = [row["place"] or number + 1 for number, row in enumerate(self.rows)]
-        return sorted(range(len(places)), key=lambda number: places[number])
+        return sorted(range(len(self.stands)), key=lambda number: self.stands[number].place)
 
     @cached_property
     def axis(self) -> Axis | None:
@@ -84,9 +102,9 @@ class FanSubject:
 
     def upright(self, number: int, array: np.ndarray) -> np.ndarray:
         """(H, W) of a slice as it stands among the others: rows along the axis, columns towards its place."""
-        row = self.rows[number]
-        turned = array[::-1] if row["turned"] == "yes" else array
-        return turned[:, ::-1] if row["mirrored"] == "yes" else turned
+        stand = self.stands[number]
+        turned = array[::-1] if stand.turned else array
+        return turned[:, ::-1] if stand.mirrored else turned
 
     def bone_in(self, number: int) -> np.ndarray:
         """(H, W) float: the volume's bone where a slice was placed."""
@@ -190,9 +208,9 @@ def similarity(subject: FanSubject) -> Picture:
 
 def _told_of(subject: FanSubject, number: int) -> str:
     """Place, number, and how it was turned to stand upright."""
-    row = subject.rows[number]
-    place = f"place {row['place']}: " if row["place"] else ""
-    turned = ", ".join(word for word in ("mirrored", "turned") if row[word] == "yes")
+    known, stand = subject.rows[number]["place"], subject.stands[number]
+    place = f"place {known}: " if known else ""
+    turned = ", ".join(word for word in ("mirrored", "turned") if getattr(stand, word))
     return f"{place}slice {number + 1}\n{turned}"
 
 
@@ -225,7 +243,7 @@ def _draw_blade(axes: Axes, subject: FanSubject, number: int, axis: Axis, across
     from matplotlib.patheffects import withStroke
 
     grid = subject.slices[number].grid
-    along = np.asarray(grid.direction)[:, 2] * (-1 if subject.rows[number]["mirrored"] == "yes" else 1)
+    along = np.asarray(grid.direction)[:, 2] * (-1 if subject.stands[number].mirrored else 1)
     half = grid.shape[2] * grid.spacing[2] / 2
     middle = across @ (grid.centre - axis.centre)
     way = across @ along
@@ -234,6 +252,14 @@ def _draw_blade(axes: Axes, subject: FanSubject, number: int, axis: Axis, across
     axes.plot(*np.stack([start, end], axis=1), color=colour, linewidth=1.6)
     text = axes.text(end[0], end[1], str(number + 1), color=colour, fontsize=12, ha="center", va="center")
     text.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground="black")])
+
+
+def _stand(grid: Grid, axis: Axis) -> Stand:
+    """By the angle of its columns about the axis, mirrored so that it is within half a turn, and its rows along it."""
+    down, right = np.asarray(grid.direction)[:, 1], np.asarray(grid.direction)[:, 2]
+    first, second = _view(axis.normal)
+    angle = np.degrees(np.arctan2(right @ second, right @ first)) % 360
+    return Stand(float(angle % 180), bool(angle >= 180), bool(down @ axis.normal < 0))
 
 
 def _view(normal: np.ndarray) -> np.ndarray:
