@@ -23,7 +23,8 @@ from regsuite.errors import InputError
 from regsuite.jobs import job as job_files
 from regsuite.jobs.local import _geometry
 from regsuite.pictures import FanSubject, Picture, fan_pictures
-from regsuite.pictures.fans import _ends, _view
+from regsuite.pictures.fan_subject import ends_of, view_along
+from regsuite.pictures.fans import _checkered
 from regsuite.spatial import Grid, Image, LabelImage, SliceSet
 from regsuite.spatial.radial import Arrangement, frame_of
 from regsuite.spatial.sampling import sample
@@ -389,19 +390,17 @@ def test_slices_without_an_axis_stand_as_they_are() -> None:
 
 def test_the_view_along_the_axis_is_upright() -> None:
     """Down a right femoral neck: the head of the patient up; letters name both parts of an oblique direction."""
-    right, up = _view(np.array([0.7, 0.1, -0.7]) / np.linalg.norm([0.7, 0.1, -0.7]))
+    right, up = view_along(np.array([0.7, 0.1, -0.7]) / np.linalg.norm([0.7, 0.1, -0.7]))
     assert up[2] > 0.5
     assert right @ up == pytest.approx(0)
-    assert _ends(up) in {("LI", "RS"), ("IL", "SR")}
-    assert _ends(np.array([0, -1.0, 0])) == ("A", "P")
-    right, up = _view(np.array([0.0, 0.0, 1.0]))
+    assert ends_of(up) in {("LI", "RS"), ("IL", "SR")}
+    assert ends_of(np.array([0, -1.0, 0])) == ("A", "P")
+    right, up = view_along(np.array([0.0, 0.0, 1.0]))
     assert up.tolist() == [0, 1, 0]
     assert right.tolist() == [-1, 0, 0], "the patient's right is on the left"
 
 
 def test_the_checkerboard_takes_fields_by_turns() -> None:
-    from regsuite.pictures.fans import _checkered
-
     grid = Grid.regular((1, 16, 16))
     ramp = np.tile(np.arange(16.0), (1, 16, 1))
     one, other = Image.from_array(ramp, grid), Image.from_array(-ramp, grid)

@@ -2,7 +2,8 @@
 
 from regsuite.pictures.choice import all_pictures
 from regsuite.pictures.draw import Subject, without_images
-from regsuite.pictures.fans import FanSubject, fan_pictures
+from regsuite.pictures.fan_subject import FanSubject
+from regsuite.pictures.fans import fan_pictures
 from regsuite.pictures.picture import Picture
 from regsuite.pictures.sections import is_section
 from regsuite.pictures.truth import error_map
