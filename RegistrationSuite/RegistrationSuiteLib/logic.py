@@ -26,7 +26,7 @@ SIDES: tuple[Side, Side] = ("fixed", "moving")
 class Request:
     """One registration, or training, as a user asks for it.
 
-    inputs: MRML nodes by role, of surfaces and sections one or a list, of a checkpoint or weights the path;
+    inputs: MRML nodes by role, of surfaces, sections and slices one or a list, of a checkpoint or weights the path;
     segments: by role, the ID of the one segment that counts in a segmentation (all of them where none is named);
     parameters: values or texts by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file;
     the other nodes are made.
@@ -74,11 +74,11 @@ class Request:
         return Job(self.method, inputs, dict(self.parameters), self.seed, self.device)
 
     def anchor(self, side: Side) -> Any:
-        """The node that says where a side lies: its image, its labels, or the first of its surfaces or sections."""
+        """The node that says where a side lies: its image, its labels, or the first of what it has several of."""
         return next(iter(self._nodes(self._anchor_role(side))), None)
 
     def _anchor_role(self, side: Side) -> str:
-        roles = (side, f"{side}_labels", f"{side}_surfaces", *(["sections"] if side == "fixed" else []))
+        roles = (side, f"{side}_labels", f"{side}_surfaces", "sections" if side == "fixed" else "slices")
         return next((role for role in roles if self._nodes(role)), side)
 
     def _nodes(self, role: str) -> list[Any]:
@@ -97,21 +97,25 @@ class Request:
             return scene.section_from_node(node)
         if item.kind == "sections":
             return scene.sections_from_nodes(self._nodes(item.role))
+        if item.kind == "slices":
+            return scene.slices_from_nodes(self._nodes(item.role))
         if item.kind == "surfaces":
             return scene.surfaces_from_nodes(self._nodes(item.role), fixed)
         if item.kind == "image":
             return scene.image_from_node(node, fixed)
         if item.kind == "points":
             return scene.points_from_node(node, fixed)
-        reference = self.inputs.get(item.frame)
         segments = [self.segments[item.role]] if self.segments.get(item.role) else None
+        if item.frame == "slices":
+            return scene.slice_labels_from_node(node, converted["slices"], self.anchor("moving"), segments)
+        reference = self.inputs.get(item.frame)
         like = converted.get("moving_labels") if item.role == "fixed_labels" else None
         return scene.labels_from_node(node, reference, fixed, segments, like)
 
     def _flat_reference(self) -> Any:
-        """The node in whose plane 2D things lie; None where a section is registered in space."""
+        """The node in whose plane 2D things lie; None where single slices are registered in space."""
         kinds = {item.kind for item in catalog.method(self.method).inputs}
-        return None if kinds & {"section", "sections"} else self.anchor("fixed")
+        return None if kinds & {"section", "sections", "slices"} else self.anchor("fixed")
 
     def add(self, result: Result) -> dict[str, Any]:
         """The result as nodes of the scene, by output name, and a checkpoint as its file.
@@ -149,7 +153,7 @@ def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
     if item.is_file:
         _check_file(item, given)
         return
-    if item.kind not in ("surfaces", "sections") and isinstance(given, (list, tuple)):
+    if not item.several and isinstance(given, (list, tuple)):
         raise InputError(f"The input '{item.title}' takes one node, and a list was given: give one of its nodes.")
     if item.kind not in ("labels", "mask") or given is None:
         return

@@ -13,6 +13,7 @@ from regsuite import catalog
 from regsuite.errors import InputError
 
 from RegistrationSuiteLib import colours, display, parts, records, scene, tables
+from RegistrationSuiteLib.scene.cuts import slices_model
 from RegistrationSuiteLib.scene.geometry import grid_of, plane_of
 from RegistrationSuiteLib.scene.labels import (
     Segment,
@@ -43,6 +44,8 @@ TITLES = {
 SECTION_TITLES = {"warped": "plate", "warped_labels": "regions", "regions": "region table"}
 """Of what lies on a section, instead."""
 FRAMES_PER_SECOND = 5
+SLICE_WINDOW = (0.5, 99.5)
+"""Percentiles that are black and white in placed slices."""
 CANDIDATES = "candidates"
 """The sequence whose frames are no time but a choice, the best first."""
 
@@ -61,7 +64,8 @@ def add_registration(
     warped labels keep.
     outputs: existing nodes to be filled, by output name; all others are made.
     Labels that lie in the moving image's frame are hidden: the views show the fixed one's.
-    Beside the declared outputs there are "metrics" (a table), "<sequence>_browser" and "<curve>_chart".
+    Beside the declared outputs there are "metrics" (a table), "<sequence>_browser" and "<curve>_chart". Placed slices
+    come as a volume each, "<sequence>_1" and so on, in a folder of their own, and "planes" shows them in 3D.
 
     The new nodes lie in one folder of the subject hierarchy. If anything fails, the scene is as it was.
     InputError where an output node cannot hold what it is to be filled with.
@@ -75,8 +79,16 @@ def add_registration(
         for name, node in chosen.items():
             made[name] = _delivered(made[name], node)
         made |= writer.players(made)
-        into_folder(made.values(), f"{moving.GetName()} registered to {fixed.GetName()}")
+        folder = into_folder(made.values(), f"{moving.GetName()} registered to {fixed.GetName()}")
+        for name in writer.placed:
+            into_folder([node for key, node in made.items() if is_slice_of(key, name)], name, folder)
     return made
+
+
+def is_slice_of(output: str, sequence: str) -> bool:
+    """Whether a node by that output name is a placed slice of a sequence."""
+    name, _, number = output.rpartition("_")
+    return name == sequence and number.isdigit()
 
 
 def _add_told(result: Training | Series, moving: Any, folder: str) -> dict[str, Any]:
@@ -127,13 +139,15 @@ def add_series(series: Series, sections: Sequence[Any], moving: Any, moving_labe
 
 
 def remove(nodes: Sequence[Any]) -> None:
-    """Take result nodes out of the scene again, with the folder they leave empty."""
+    """Take result nodes out of the scene again, with the folders they leave empty."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
     remove_nodes(nodes)
     for folder in folders:
-        if folder not in (0, hierarchy.GetSceneItemID()) and not hierarchy.GetNumberOfItemChildren(folder):
+        while folder not in (0, hierarchy.GetSceneItemID()) and not hierarchy.GetNumberOfItemChildren(folder):
+            parent = hierarchy.GetItemParent(folder)
             hierarchy.RemoveItem(folder)
+            folder = parent
 
 
 def _check_outputs(chosen: Mapping[str, Any], inputs: Sequence[Any]) -> None:
@@ -202,10 +216,13 @@ class _Writer:
     chosen: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        from regsuite.registration import lie_apart
+
         self.declared = catalog.outputs_of(self.registration.record)
         # A slice that was registered in space, such as a section to an atlas, stays there.
         self.plane = plane_of(self.fixed) if self.registration.fixed_grid.dim == 2 else None
         self.moving_plane = self._plane_of_moving() if self.plane else None
+        self.placed = [name for name, frames in self.registration.sequences.items() if lie_apart(frames)]
 
     def _plane_of_moving(self) -> Plane | None:
         """Models and markups lie in no plane of their own: they were projected onto the fixed one."""
@@ -226,12 +243,16 @@ class _Writer:
         for name, surface in registration.surfaces.items():
             made[name] = scene.model_from_surface(surface, self._name(name), self._plane_of(name))
         for name, frames in registration.sequences.items():
-            made[name] = self._sequence(name, frames)
+            made |= self._slices(name, frames) if name in self.placed else {name: self._sequence(name, frames)}
+        if "slices" in self.placed:
+            shown = [made[f"slices_{number}"] for number in range(1, 1 + len(registration.sequences["slices"]))]
+            made["planes"] = slices_model(shown, self._name("planes"))
         return made | tables.add_tables(registration, self._name)
 
     def players(self, made: Mapping[str, Any]) -> dict[str, Any]:
         """What plays or plots the nodes: a browser for each sequence, a chart for each curve."""
-        players = {f"{name}_browser": self._browser(name, made[name]) for name in self.registration.sequences}
+        played = (name for name in self.registration.sequences if name not in self.placed)
+        players = {f"{name}_browser": self._browser(name, made[name]) for name in played}
         return players | tables.add_charts(self.registration, made, self._name)
 
     def _on_moving(self, output: str) -> bool:
@@ -270,9 +291,9 @@ class _Writer:
         return node
 
     def _look_like_moving(self, node: Any) -> None:
-        """The moving image's window and colours, so that brightness can be compared."""
+        """The moving image's window and colours, so that brightness can be compared; slices have none in common."""
         source, target = self.moving.GetDisplayNode(), node.GetDisplayNode()
-        if source is None or not source.IsA("vtkMRMLVolumeDisplayNode"):
+        if self.placed or source is None or not source.IsA("vtkMRMLVolumeDisplayNode"):
             return
         target.SetAutoWindowLevel(False)
         target.SetWindowLevel(source.GetWindow(), source.GetLevel())
@@ -336,6 +357,18 @@ class _Writer:
             yield Segment(segment.value, segment.name, segment.colour, solid != 0)
 
     # --- sequences ---
+
+    def _slices(self, name: str, frames: Sequence[Image]) -> dict[str, Any]:
+        """A volume each, where it was placed; all in one window."""
+        values = np.concatenate([frame.array().ravel() for frame in frames])
+        low, high = np.nanpercentile(values, SLICE_WINDOW)
+        made = {}
+        for number, frame in enumerate(frames, start=1):
+            node = scene.volume_from_image(frame, f"{self._name(name)} {number}")
+            node.GetDisplayNode().SetAutoWindowLevel(False)
+            node.GetDisplayNode().SetWindowLevelMinMax(float(low), float(max(high, low + 1e-6)))
+            made[f"{name}_{number}"] = node
+        return made
 
     def _sequence(self, name: str, frames: Sequence[Image]) -> Any:
         """The frames over a time from 0 to 1, or candidates by their rank."""

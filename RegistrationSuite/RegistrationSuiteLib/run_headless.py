@@ -75,13 +75,15 @@ def register(asked: Run) -> None:
 
 
 def load(kind: str, role: str, path: str | list[str]) -> Any:
-    """The node of one input file, of surfaces and sections a list of nodes, of a checkpoint or weights the path.
+    """The node of one input file, a list of nodes where there may be several, the path of a checkpoint or weights.
 
-    A folder is a DICOM series, or one of sections. InputError where a file cannot be read.
+    A folder is a DICOM series, or one of sections or slices. InputError where a file cannot be read.
     """
     import slicer.util
     from regsuite.errors import InputError
 
+    if kind == "slices":
+        return _load_slices([path] if isinstance(path, str) else path)
     if kind == "sections":
         return _load_sections([path] if isinstance(path, str) else path)
     if not isinstance(path, str):
@@ -121,6 +123,15 @@ def _load_sections(paths: Sequence[str]) -> list[Any]:
     from regsuite import io
 
     return [_load_section(str(file)) for file in io.sections_in(paths)]
+
+
+def _load_slices(paths: Sequence[str]) -> list[Any]:
+    """A folder of DICOM, or image files, as stacks or slices."""
+    from regsuite import io
+
+    from RegistrationSuiteLib import scene
+
+    return scene.nodes_from_slices(io.read_slices(paths))
 
 
 def _load_section(path: str) -> Any:

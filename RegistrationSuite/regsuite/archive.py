@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet, Surface, Surfaces
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet, SliceSet, Surface, Surfaces
 from regsuite.transforms import Affine, Chain, DisplacementField, StationaryVelocity, TimeVelocity, Transform
 
 _ON_GRID: dict[str, Any] = {
@@ -18,6 +18,7 @@ _ON_GRID: dict[str, Any] = {
     "stationary": StationaryVelocity,
     "velocity": TimeVelocity,
 }
+Value = Image | LabelImage | PointSet | Surfaces | SectionSet | SliceSet | Checkpoint
 
 
 class Writer:
@@ -70,10 +71,24 @@ class Writer:
         weights = {name: self.array(value) for name, value in checkpoint.weights.items()}
         return {"kind": "checkpoint", "weights": weights, "card": dict(checkpoint.card)}
 
-    def value(self, value: Image | LabelImage | PointSet | Surfaces | SectionSet | Checkpoint) -> dict[str, Any]:
+    def slices(self, slices: SliceSet) -> dict[str, Any]:
+        """Every image of every map, and what is known of them."""
+        return {
+            "kind": "slices",
+            "maps": {name: [self.image(image) for image in images] for name, images in slices.maps.items()},
+            "units": dict(slices.units),
+            "quantities": sorted(slices.quantities),
+            "thickness": slices.thickness,
+            "distinct": slices.distinct,
+            "notes": list(slices.notes),
+        }
+
+    def value(self, value: Value) -> dict[str, Any]:
         """Whichever of these it is."""
         if isinstance(value, Checkpoint):
             return self.checkpoint(value)
+        if isinstance(value, SliceSet):
+            return self.slices(value)
         if isinstance(value, SectionSet):
             parts = [self.image(part) for part in value.parts]
             return {"kind": "sections", "parts": parts, "numbers": list(value.numbers)}
@@ -136,10 +151,24 @@ class Reader:
         """What Writer.checkpoint described."""
         return Checkpoint({name: self.tensor(key) for name, key in data["weights"].items()}, data["card"])
 
-    def value(self, data: Mapping[str, Any]) -> Image | LabelImage | PointSet | Surfaces | SectionSet | Checkpoint:
+    def slices(self, data: Mapping[str, Any]) -> SliceSet:
+        """What Writer.slices described."""
+        maps = {name: tuple(self.image(image) for image in images) for name, images in data["maps"].items()}
+        return SliceSet(
+            maps=maps,
+            units=data["units"],
+            quantities=frozenset(data["quantities"]),
+            thickness=data["thickness"],
+            distinct=data["distinct"],
+            notes=tuple(data["notes"]),
+        )
+
+    def value(self, data: Mapping[str, Any]) -> Value:
         """What Writer.value described."""
         if data["kind"] == "checkpoint":
             return self.checkpoint(data)
+        if data["kind"] == "slices":
+            return self.slices(data)
         if data["kind"] == "sections":
             return SectionSet([self.image(part) for part in data["parts"]], data["numbers"])
         if data["kind"] == "surfaces":

@@ -13,9 +13,10 @@ from regsuite import memory
 from regsuite.catalog import Input, Method
 from regsuite.errors import InputError
 from regsuite.learning.checkpoint import Checkpoint
-from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet, Surfaces
+from regsuite.slice_set_checks import check_meeting, check_slice_set
+from regsuite.spatial import Grid, Image, LabelImage, PointSet, SectionSet, SliceSet, Surfaces
 
-Inputs = Mapping[str, Image | LabelImage | PointSet | Surfaces | Checkpoint]
+Inputs = Mapping[str, Image | LabelImage | PointSet | SectionSet | SliceSet | Surfaces | Checkpoint]
 
 FIXED_BYTES = 200
 """Least memory of a run for every voxel of the fixed image: its fields and results, 50 single-precision numbers."""
@@ -26,6 +27,7 @@ _TYPES: dict[str, type] = {
     "image": Image,
     "section": Image,
     "sections": SectionSet,
+    "slices": SliceSet,
     "checkpoint": Checkpoint,
     "weights": Checkpoint,
     "mask": LabelImage,
@@ -37,6 +39,7 @@ _KINDS = {
     "image": "an image",
     "section": "an image of one slice",
     "sections": "sections",
+    "slices": "a set of slices",
     "checkpoint": "a checkpoint",
     "weights": "weights",
     "mask": "a label image",
@@ -56,7 +59,8 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
     given = [(item, inputs[item.role]) for item in method.inputs if item.role in inputs]
     for item, value in given:
         _check_kind(item, value)
-    given = [(item, value) for item, value in given if not isinstance(value, (Checkpoint, SectionSet))]
+    apart = (Checkpoint, SectionSet, SliceSet)
+    given = [(item, value) for item, value in given if not isinstance(value, apart) and item.frame != "slices"]
     if not given:
         raise InputError(f"{method.title} was given nothing to register: give {_either(method)}.")
     _check_dimensions(method, given)
@@ -68,6 +72,9 @@ def check_inputs(method: Method, inputs: Inputs, parameters: Any = None) -> None
             _check_intensities(item, value)
     _check_masks(given)
     fixed, moving = inputs.get("fixed"), inputs.get("moving")
+    slices = inputs.get("slices")
+    if isinstance(slices, SliceSet) and isinstance(fixed, Image):
+        check_meeting(slices, fixed.grid, parameters)
     images = all(item.kind == "image" for item, value in given if item.role in ("fixed", "moving"))
     if images and isinstance(fixed, Image) and isinstance(moving, Image) and _stays(parameters):
         _check_overlap(method, fixed.grid, moving.grid)
@@ -121,6 +128,7 @@ def _check_kind(item: Input, value: Any) -> None:
             LabelImage: "A label image",
             PointSet: "A set of points",
             Surfaces: "A set of surfaces",
+            SliceSet: "A set of slices",
         }
         what = given.get(type(value), "Something else")
         raise InputError(
@@ -128,6 +136,8 @@ def _check_kind(item: Input, value: Any) -> None:
         )
     if isinstance(value, Surfaces):
         _check_surfaces(item, value)
+    if isinstance(value, SliceSet):
+        check_slice_set(item, value)
     if isinstance(value, SectionSet):
         for part in value.parts:
             _check_intensities(replace(item, title=f"Section '{part.name}'"), part)

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from regsuite.registration import Result
 
 _PROGRAM = "python -m regsuite"
-_METAVARS = {"section": "PICTURE", "sections": "PICTURE", "checkpoint": "CHECKPOINT", "weights": "WEIGHTS"}
+_METAVARS = {
+    "section": "PICTURE",
+    "sections": "PICTURE",
+    "slices": "FOLDER",
+    "checkpoint": "CHECKPOINT",
+    "weights": "WEIGHTS",
+}
 _FORMATS = {"section": " PNG, JPEG, TIFF, OME-TIFF, a whole slide, or a volume of one slice."}
 """By the kind of an input: what stands for its file, and what a file of it may be where that is not plain."""
 
@@ -127,7 +133,7 @@ def _described_parameter(item: Parameter) -> dict[str, Any]:
 class Run:
     """What a run was asked for, checked as far as that goes without reading a file.
 
-    inputs: by role, a path or, of surfaces, several.
+    inputs: by role, a path or, of surfaces, sections and slices, several.
     """
 
     method: Method
@@ -164,7 +170,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for item in method.inputs:
-            several = {"nargs": "+"} if item.kind in ("surfaces", "sections") else {}
+            several = {"nargs": "+"} if item.several else {}
             metavar, meaning = _METAVARS.get(item.kind, "FILE"), _percent(item.help + _FORMATS.get(item.kind, ""))
             one.add_argument(_flag(item), required=item.required, metavar=metavar, help=meaning, **several)
         _add_settings(one, method)

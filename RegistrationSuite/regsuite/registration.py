@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,8 @@ class Registration(Result):
     """The result of a registration, on the fixed image's grid.
 
     transform takes fixed to moving points, inverse the other way. labels, images, sequences and surfaces go by the
-    names of the method's declared outputs; labels may lie on any grid, such as the moving image's.
+    names of the method's declared outputs; labels may lie on any grid, such as the moving image's, and sequences of
+    placed slices on one for each frame.
     """
 
     transform: Transform
@@ -74,6 +75,11 @@ class Registration(Result):
     images: dict[str, Image] = field(default_factory=dict)
     sequences: dict[str, list[Image]] = field(default_factory=dict)
     surfaces: dict[str, Surface] = field(default_factory=dict)
+
+
+def lie_apart(frames: Sequence[Image]) -> bool:
+    """Whether a sequence's frames are slices, each at a place of its own, and no moments or candidates at one place."""
+    return len({frame.grid for frame in frames}) > 1
 
 
 @dataclass

@@ -14,13 +14,21 @@ from typing import Any
 
 from regsuite import catalog, wording
 from regsuite.catalog import Parameter
-from regsuite.pictures import Picture, Subject, all_pictures, is_section, without_images
+from regsuite.pictures import (
+    FanSubject,
+    Picture,
+    Subject,
+    all_pictures,
+    fan_pictures,
+    is_section,
+    without_images,
+)
 from regsuite.registration import Registration, Table
 from regsuite.spatial import Image, LabelImage
 
 _UNITS = {"_mm": "mm", "_mb": "MB", "_deg": "°", "_um": "µm"}
 _SPELLING = {"dice": "Dice", "sdlogj": "SD log J", "hd95": "HD95", "tre": "TRE"}
-_HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_")
+_HEADLINES = ("dice_", "true_deformation_error", "tre_", "hd95_", "mutual_information")
 _MOST_HEADLINES = 5
 _SHOWN_APART = ("parameters", "chosen", "inputs", "versions", "log", "citation", "title")
 
@@ -68,14 +76,18 @@ def write_report(
     fixed_labels: LabelImage | None = None,
     moving_labels: LabelImage | None = None,
     pictures: Sequence[Picture] = (),
+    slice_labels: LabelImage | None = None,
 ) -> Path:
     """Write ``report.html`` into ``folder`` and its pictures as PNG files into ``folder/pictures``; needs matplotlib.
 
     fixed, moving: where one is missing, only what needs no image is shown; mask, fixed_labels, moving_labels: drawn as
-    outlines where given; pictures: further ones, shown last.
-    Returns the page's path.
+    outlines where given; pictures: further ones, shown last; slice_labels: of slices that were placed in the fixed
+    image, a stack. Returns the page's path.
     """
-    if fixed is None or moving is None:
+    if fixed is not None and fixed_labels is not None and slice_labels is not None:
+        fan = FanSubject(registration, fixed, fixed_labels, slice_labels)
+        shown = [*fan_pictures(fan), *without_images(registration), *pictures]
+    elif fixed is None or moving is None:
         shown = [*without_images(registration), *pictures]
     else:
         subject = Subject(registration, fixed, moving, mask, fixed_labels, moving_labels)
@@ -115,6 +127,8 @@ def _page(registration: Registration, pictures: Iterable[Picture]) -> str:
 
 def _view(registration: Registration) -> str:
     """How the pictures are to be looked at."""
+    if "emulated" in registration.sequences:
+        return "Slices stand as they were acquired, or upright around their axis where that is said."
     if is_section(registration.fixed_grid):
         return "The section stands as its file shows it; views of the atlas have its right on the left."
     return "Radiological view: the patient's right is on the left of the picture."
@@ -298,4 +312,7 @@ def _geometry(given: Mapping[str, Any]) -> str:
     if "shape" in given:
         parts.append(" × ".join(map(str, reversed(given["shape"]))) + " voxels")
         parts.append(" × ".join(f"{h:.3g}" for h in reversed(given["spacing"])) + " mm")
+    if "maps" in given:
+        maps = [f"{name} ({unit})" if unit else name for name, unit in given["maps"].items()]
+        parts.append(f"{len(given['slices'])} slices, {given['thickness']:.3g} mm thick, of {', '.join(maps)}")
     return ", ".join(parts)

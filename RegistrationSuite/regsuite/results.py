@@ -173,6 +173,7 @@ def _write_page(
         mask=inputs.get("mask"),
         fixed_labels=inputs.get("fixed_labels"),
         moving_labels=inputs.get("moving_labels"),
+        slice_labels=inputs.get("slice_labels"),
         pictures=pictures,
     )
     return {"report": page.name, "pictures": "pictures"}

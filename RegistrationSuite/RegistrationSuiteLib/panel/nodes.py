@@ -19,6 +19,7 @@ NODE_TYPES = {
     "image": ["vtkMRMLScalarVolumeNode"],
     "section": ["vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode"],
     "sections": ["vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode"],
+    "slices": ["vtkMRMLScalarVolumeNode"],
     "mask": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "labels": ["vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"],
     "points": ["vtkMRMLMarkupsFiducialNode", "vtkMRMLModelNode"],
@@ -153,7 +154,7 @@ class InputField(slicer.util.VTKObservationMixin):
 
 
 class NodesField(slicer.util.VTKObservationMixin):
-    """The choice of an input of several nodes, each an organ or a section."""
+    """The choice of an input of several nodes: organs, sections or slices."""
 
     segment = ""
 
@@ -217,7 +218,7 @@ def input_field(declared: Input, changed: Changed) -> AnyInput:
     """The field that suits an input's kind."""
     if declared.is_file:
         return PathField(declared, changed)
-    return (NodesField if declared.kind in ("surfaces", "sections") else InputField)(declared, changed)
+    return (NodesField if declared.several else InputField)(declared, changed)
 
 
 OUTPUT_TYPES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,30 @@ PIXELS = "colours"
 def slice_model(section: Any, name: str) -> Any:
     """A model node of a volume of one slice, in world coordinates: a flat mesh with the slice's own colours, without
     the empty ground around what it shows."""
+    return slices_model([section], name)
+
+
+def slices_model(sections: Sequence[Any], name: str) -> Any:
+    """The same of several slices, in one model node."""
+    together = vtk.vtkAppendPolyData()
+    for section in sections:
+        together.AddInputData(_mesh(section))
+    together.Update()
+    node = new_node("vtkMRMLModelNode", name)
+    node.SetAndObserveMesh(together.GetOutput())
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetActiveScalar(PIXELS, vtk.vtkAssignAttribute.POINT_DATA)
+    display.SetScalarRangeFlag(display.UseDirectMapping)
+    display.SetScalarVisibility(True)
+    display.SetLighting(False)
+    display.SetBackfaceCulling(False)
+    display.SetVisibility2D(False)
+    return node
+
+
+def _mesh(section: Any) -> vtk.vtkPolyData:
+    """One slice with its colours."""
     grid = grid_of(section)
     axis = grid.shape.index(1)
     rows, columns = (each for each in range(3) if each != axis)
@@ -43,17 +68,7 @@ def slice_model(section: Any, name: str) -> Any:
     colours = numpy_support.numpy_to_vtk(np.ascontiguousarray(shown).reshape(-1, COLOUR), deep=True)
     colours.SetName(PIXELS)
     mesh.GetPointData().SetScalars(colours)
-    node = new_node("vtkMRMLModelNode", name)
-    node.SetAndObserveMesh(mesh)
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetActiveScalar(PIXELS, vtk.vtkAssignAttribute.POINT_DATA)
-    display.SetScalarRangeFlag(display.UseDirectMapping)
-    display.SetScalarVisibility(True)
-    display.SetLighting(False)
-    display.SetBackfaceCulling(False)
-    display.SetVisibility2D(False)
-    return node
+    return mesh
 
 
 def _places(count: int) -> np.ndarray:

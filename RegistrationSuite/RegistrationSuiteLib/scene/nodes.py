@@ -36,16 +36,18 @@ def remove_nodes(nodes: Iterable[Any]) -> None:
             slicer.mrmlScene.RemoveNode(node)
 
 
-def into_folder(nodes: Iterable[Any], name: str) -> None:
-    """Put nodes into one new folder of the subject hierarchy."""
+def into_folder(nodes: Iterable[Any], name: str, parent: int | None = None) -> int:
+    """Put nodes into one new folder of the subject hierarchy, in that of the item ``parent``; returns its item."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), hierarchy.GenerateUniqueItemName(name))
+    within = hierarchy.GetSceneItemID() if parent is None else parent
+    folder = hierarchy.CreateFolderItem(within, hierarchy.GenerateUniqueItemName(name))
     for node in nodes:
         item = hierarchy.GetItemByDataNode(node)
         if item:
             hierarchy.SetItemParent(item, folder)
         else:
             hierarchy.CreateItem(folder, node)
+    return folder
 
 
 def all_nodes() -> list[Any]:

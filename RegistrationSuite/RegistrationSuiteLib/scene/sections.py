@@ -25,17 +25,15 @@ def section_from_node(node: Any) -> Image:
 
     InputError where the node is no volume of one slice.
     """
-    from regsuite.spatial import Grid, Image
+    from regsuite.spatial import Image
+    from regsuite.spatial.slices import across_first
 
     _require_slice(node)
-    grid, array = grid_of(node), slicer.util.arrayFromVolume(node)
-    axis = grid.shape.index(1)
-    order = [axis, *(each for each in range(3) if each != axis)]
-    grid = Grid.from_affine([grid.shape[each] for each in order], grid.affine[:, [*order, 3]])
+    array = slicer.util.arrayFromVolume(node)
     channels = array[None] if array.ndim == 3 else np.moveaxis(array, -1, 0)
     if len(channels) == COLOUR + 1:
         channels = channels[:COLOUR]
-    return Image.from_array(channels.transpose(0, *(1 + each for each in order)), grid, node.GetName())
+    return across_first(Image.from_array(channels, grid_of(node), node.GetName()))
 
 
 def sections_from_nodes(nodes: Sequence[Any]) -> SectionSet:

@@ -19,8 +19,8 @@ OutputKind = Literal["transform", "image", "labels", "sequence", "curve", "table
 Gives = Literal["registration", "series", "checkpoint"]
 ParameterType = Literal["float", "int", "bool", "choice", "floats", "table"]
 Matrix = Literal["", "coherence", "transition"]
-Frame = Literal["fixed", "moving"]
-"""The role of the image on whose grid a mask or labels lie."""
+Frame = Literal["fixed", "moving", "slices"]
+"""The role of the image on whose grid a mask or labels lie; of slices, a stack in their order."""
 
 
 AUTOMATIC = "automatic"
@@ -51,6 +51,11 @@ class Input:
     def is_file(self) -> bool:
         """Whether it is given by the path of a file, and by no node of a scene."""
         return self.kind in ("checkpoint", "weights")
+
+    @property
+    def several(self) -> bool:
+        """Whether several files or nodes may be given for it."""
+        return self.kind in ("surfaces", "sections", "slices")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from regsuite.io.sections import (
 )
 from regsuite.io.series import read_series, write_series
 from regsuite.io.slice_sets import read_slice_set
+from regsuite.io.slice_stacks import read_slices, slice_set_of
 from regsuite.io.surfaces import read_surface, read_surfaces, write_surface
 from regsuite.io.transforms import read_transform, write_transform
 
@@ -43,6 +44,7 @@ __all__ = [
     "read_sections",
     "read_series",
     "read_slice_set",
+    "read_slices",
     "read_surface",
     "read_surfaces",
     "read_transform",
@@ -51,6 +53,7 @@ __all__ = [
     "section_name",
     "section_numbers",
     "sections_in",
+    "slice_set_of",
     "write_image",
     "write_labels",
     "write_labels_tiff",

@@ -14,6 +14,8 @@ from regsuite.io.dicom_frames import Header
 
 QUANTITIES = ("T1", "T2", "T2star", "T1rho", "PD")
 """Names of the maps that are known: relaxation times and proton density."""
+MILLISECONDS = QUANTITIES[:4]
+"""Those that are times."""
 
 _CODES = {"113063": "T1", "113065": "T2", "113064": "T2star", "113058": "PD"}
 """Of DICOM's own terminology, PS3.16 annex D. It has none for T1rho."""
@@ -29,6 +31,7 @@ _MEASURED = re.compile(r"MAP|QUANT|QMR|MRF|FINGERPRINT|RELAXO")
 _UNITS = {"ms": "ms", "msec": "ms", "millisecond": "ms", "milliseconds": "ms", "s": "s", "sec": "s", "us": "us"}
 _TIMES = ("ms", "s", "us")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])\d+([.,]\d+)?\s*(deg\w*|°)?(?![A-Za-z0-9])")
+_COUNTED = re.compile(r"\b(?!T[12])([A-Za-z]+)\d+\b", re.IGNORECASE)
 _LONGEST = 40
 
 
@@ -45,6 +48,20 @@ def unit_of(header: Header) -> str:
 def quantity_of(header: Header) -> str:
     """One of ``QUANTITIES``, or '' for an image to look at."""
     return _coded(header) or _typed(header) or _described(header)
+
+
+def quantity_called(name: str) -> str:
+    """One of ``QUANTITIES``, or '' for an image to look at, by the name of a file or node: that of the quantity alone,
+    or with the word 'map' beside it."""
+    joined = _joined(name)
+    alone = re.sub(r"[^A-Z0-9]", "", joined)
+    return _SPELLINGS.get(alone, "") or (_mentioned(name) if _MEASURED.search(joined) else "")
+
+
+def without_numbers(name: str) -> str:
+    """A name without what counts or turns slices in it, such as the 3 and the angle of 'T2 slice3 60deg'."""
+    words = _COUNTED.sub(r"\1", _NUMBER.sub(" ", name.replace("_", " ")))
+    return re.sub(r"\W+", " ", words).strip()
 
 
 def name_frames(headers: Sequence[Header]) -> dict[str, list[Header]]:
@@ -98,11 +115,15 @@ def _measured(texts: Sequence[str]) -> bool:
 
 def _mentioned(text: str) -> str:
     """The one quantity that a text names; '' for none and for several."""
+    named = {_SPELLINGS[each] for each in _NAMED.findall(_joined(text))}
+    return named.pop() if len(named) == 1 else ""
+
+
+def _joined(text: str) -> str:
     text = text.upper()
     for spelling, joined in _JOINED:
         text = spelling.sub(joined, text)
-    named = {_SPELLINGS[each] for each in _NAMED.findall(text)}
-    return named.pop() if len(named) == 1 else ""
+    return text
 
 
 def _name_looks(headers: Sequence[Header]) -> dict[str, list[Header]]:

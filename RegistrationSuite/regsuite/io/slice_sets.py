@@ -59,7 +59,7 @@ def read_slice_set(folder: Path | str) -> SliceSet:
         quantities=frozenset(maps.keys() & set(QUANTITIES)),
         thickness=max(each.grid.spacing[0] for each in first),
         distinct=distinct,
-        notes=(*_left_out(headers, others), *_unsure(first, distinct), *_odd_values(images)),
+        notes=(*_left_out(headers, others), *_unsure(first, distinct), *odd_values(images)),
     )
 
 
@@ -119,8 +119,8 @@ def _unsure(slices: Sequence[PlacedSlice], distinct: bool) -> Iterator[str]:
         yield f"The slices are {min(thick):g} to {max(thick):g} mm thick."
 
 
-def _odd_values(maps: Mapping[str, Sequence[Image]]) -> Iterator[str]:
-    """Of quantities, which are positive; of images to look at, only values that are missing."""
+def odd_values(maps: Mapping[str, Sequence[Image]]) -> Iterator[str]:
+    """Sentences on values that cannot be: negative ones of quantities, and missing ones of all."""
     for name, images in maps.items():
         values = np.concatenate([image.array().ravel() for image in images])
         missing = int((~np.isfinite(values)).sum())

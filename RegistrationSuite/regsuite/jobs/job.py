@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regsuite.archive import Writer
-    from regsuite.spatial import Image, LabelImage, PointSet, Surfaces
+    from regsuite.spatial import Image, LabelImage, PointSet, SectionSet, SliceSet, Surfaces
 
-    Given = Image | LabelImage | PointSet | Surfaces | str | os.PathLike[str]
+    Given = Image | LabelImage | PointSet | SectionSet | SliceSet | Surfaces | str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class Job:
     """What is to be run.
 
-    inputs: by role, in memory, as the path of a file, or, of surfaces, as a list of paths;
+    inputs: by role, in memory, as the path of a file, or, of surfaces, sections and slices, as a list of paths;
     parameters: values, or texts as a user types them;
     device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1"...
     """

@@ -115,20 +115,18 @@ def _read(item: Input, value: Any) -> Any:
     paths = [value] if isinstance(value, (str, os.PathLike)) else value
     if not isinstance(paths, (list, tuple)):
         return value
-    from regsuite import io
-
     files = [os.fspath(path) for path in paths]
-    if item.kind in ("surfaces", "sections"):
-        return io.read_surfaces(files) if item.kind == "surfaces" else io.read_sections(files)
+    if item.several:
+        return _READERS[item.kind]()(files)
     if len(files) != 1:
         raise InputError(f"The input '{item.title}' takes one file, and {len(files)} were given: give one of them.")
     return _READERS[item.kind]()(files[0])
 
 
-def _of_io(name: str) -> Callable[[], Callable[[str], Any]]:
+def _of_io(name: str) -> Callable[[], Callable[[Any], Any]]:
     """A reader of ``regsuite.io``, which imports torch, found when it is needed."""
 
-    def reader() -> Callable[[str], Any]:
+    def reader() -> Callable[[Any], Any]:
         from regsuite import io
 
         return getattr(io, name)
@@ -136,21 +134,24 @@ def _of_io(name: str) -> Callable[[], Callable[[str], Any]]:
     return reader
 
 
-def _of_checkpoints() -> Callable[[str], Any]:
+def _of_checkpoints() -> Callable[[Any], Any]:
     from regsuite.learning.checkpoint import read_checkpoint
 
     return read_checkpoint
 
 
-def _of_weights() -> Callable[[str], Any]:
+def _of_weights() -> Callable[[Any], Any]:
     from regsuite.learning.weights import read_weights
 
     return read_weights
 
 
-_READERS: dict[str, Callable[[], Callable[[str], Any]]] = {
+_READERS: dict[str, Callable[[], Callable[[Any], Any]]] = {
     "image": _of_io("read_image"),
     "section": _of_io("read_section"),
+    "sections": _of_io("read_sections"),
+    "slices": _of_io("read_slices"),
+    "surfaces": _of_io("read_surfaces"),
     "points": _of_io("read_points"),
     "labels": _of_io("read_labels"),
     "mask": _of_io("read_labels"),
@@ -233,6 +234,8 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if hasattr(value, "numbers"):
         files = _files(given)
         return {"sections": {part.name: {**files.get(part.name, {}), **asdict(part.grid)} for part in value.parts}}
+    if hasattr(value, "maps"):
+        return {**_paths(given), **_slices(value)}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
     source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
@@ -240,6 +243,24 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
     if grid is None:
         return {**source, "points": len(value.array())}
     return {**source, "name": getattr(value, "name", ""), **asdict(grid)}
+
+
+def _slices(given: Any) -> dict[str, Any]:
+    """Of a slice set."""
+    return {
+        "maps": {name: given.units[name] for name in given.maps},
+        "quantities": sorted(given.quantities),
+        "thickness": given.thickness,
+        "distinct": given.distinct,
+        "slices": [asdict(grid) for grid in given.grids],
+    }
+
+
+def _paths(given: Any) -> dict[str, Any]:
+    """Of one file or folder, or of several."""
+    if isinstance(given, (str, os.PathLike)):
+        return {"path": os.fspath(given)}
+    return {"path": ", ".join(map(os.fspath, given))} if isinstance(given, (list, tuple)) else {}
 
 
 def _files(given: Any) -> dict[str, dict[str, str]]:

@@ -2,8 +2,19 @@
 
 from regsuite.pictures.choice import all_pictures
 from regsuite.pictures.draw import Subject, without_images
+from regsuite.pictures.fan_subject import FanSubject
+from regsuite.pictures.fans import fan_pictures
 from regsuite.pictures.picture import Picture
 from regsuite.pictures.sections import is_section
 from regsuite.pictures.truth import error_map
 
-__all__ = ["Picture", "Subject", "all_pictures", "error_map", "is_section", "without_images"]
+__all__ = [
+    "FanSubject",
+    "Picture",
+    "Subject",
+    "all_pictures",
+    "error_map",
+    "fan_pictures",
+    "is_section",
+    "without_images",
+]

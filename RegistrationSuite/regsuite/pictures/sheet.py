@@ -130,6 +130,11 @@ class Sheet:
 
 def write_marks(axes: Axes, plane: Plane) -> None:
     """The directions' letters at the panel's edges."""
+    write_letters(axes, plane.marks)
+
+
+def write_letters(axes: Axes, letters: Sequence[str]) -> None:
+    """At the panel's left, right, lower and upper edge."""
     from matplotlib.patheffects import withStroke
 
     places = [
@@ -138,7 +143,7 @@ def write_marks(axes: Axes, plane: Plane) -> None:
         (0.5, 0.02, "center", "bottom"),
         (0.5, 0.98, "center", "top"),
     ]
-    for letter, (x, y, across, along) in zip(plane.marks, places, strict=True):
+    for letter, (x, y, across, along) in zip(letters, places, strict=True):
         text = axes.text(x, y, letter, transform=axes.transAxes, ha=across, va=along, color="white", fontsize=10)
         text.set(fontweight="bold", path_effects=[withStroke(linewidth=2.5, foreground="black")])
 

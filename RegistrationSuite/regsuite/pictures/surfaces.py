@@ -15,7 +15,7 @@ from regsuite.wording import DISTANCE, ORGAN
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SIDES = {"from the front": (0, 2, 1), "from the left": (1, 2, 0)}
+SIDES = {"from the front": (0, 2, 1), "from the left": (1, 2, 0)}
 """World axes to the right and up in the picture, and towards the viewer, whose signs are below."""
 _SIGNS = {"from the front": (-1, 1, 1), "from the left": (-1, 1, -1)}
 _LIGHT = np.array([0.3, 0.5, 0.8]) / np.linalg.norm([0.3, 0.5, 0.8])
@@ -40,11 +40,11 @@ def organs_picture(registration: Registration) -> Picture | None:
     colours = [each.values[ORGAN].numpy() for each in shown[:2]]
     colours.append(colormaps["OrRd"](scale(distance))[:, :3])
     figure = Figure(figsize=(10.5, 7.2), layout="constrained")
-    axes = figure.subplots(len(_SIDES), len(shown), sharex="row", sharey="row", squeeze=False)
-    for row, side in zip(axes, _SIDES, strict=True):
+    axes = figure.subplots(len(SIDES), len(shown), sharex="row", sharey="row", squeeze=False)
+    for row, side in zip(axes, SIDES, strict=True):
         for axis, surface, colour, title in zip(row, shown, colours, _COLUMNS, strict=True):
-            _draw(axis, surfaces["organs_target"], side, None)
-            _draw(axis, surface, side, colour)
+            draw_surface(axis, surfaces["organs_target"], side, None)
+            draw_surface(axis, surface, side, colour)
             axis.set_aspect("equal")
             axis.axis("off")
             axis.set_title(f"{title}, {side}" if axis is row[0] else title, fontsize=10)
@@ -57,11 +57,16 @@ def organs_picture(registration: Registration) -> Picture | None:
     return Picture("organs", "Organs before and after", caption, encoded(figure))
 
 
-def _draw(axes: Axes, surface: Surface, side: str, colours: np.ndarray | None) -> None:
+def seen_from(points: np.ndarray, side: str) -> np.ndarray:
+    """(..., 3): right, up and towards the viewer, of points (..., 3) RAS mm."""
+    return points[..., list(SIDES[side])] * _SIGNS[side]
+
+
+def draw_surface(axes: Axes, surface: Surface, side: str, colours: np.ndarray | None) -> None:
     """Triangles, far ones first, and dots over them; of the target, which has no colours, a shade."""
     from matplotlib.collections import PolyCollection
 
-    x = surface.points.numpy()[:, list(_SIDES[side])] * _SIGNS[side]
+    x = seen_from(surface.points.numpy(), side)
     dots = bare_points(surface)
     if len(dots):
         dots = dots[np.argsort(x[dots, 2])]

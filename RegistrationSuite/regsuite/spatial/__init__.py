@@ -5,5 +5,17 @@ from regsuite.spatial.image import Image, LabelImage, PointSet
 from regsuite.spatial.meshes import Surface, Surfaces
 from regsuite.spatial.sampling import sample, sample_index
 from regsuite.spatial.sections import SectionSet
+from regsuite.spatial.slice_sets import SliceSet
 
-__all__ = ["Grid", "Image", "LabelImage", "PointSet", "SectionSet", "Surface", "Surfaces", "sample", "sample_index"]
+__all__ = [
+    "Grid",
+    "Image",
+    "LabelImage",
+    "PointSet",
+    "SectionSet",
+    "SliceSet",
+    "Surface",
+    "Surfaces",
+    "sample",
+    "sample_index",
+]

@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from regsuite.spatial.grid import Grid
 from regsuite.spatial.image import Image
 
 _VIEWS = {0: ((0, -1, 0), (0, 0, -1)), 1: ((-1, 0, 0), (0, 0, -1)), 2: ((-1, 0, 0), (0, -1, 0))}
 """By the world axis a slice stands across: the RAS directions of right and down, as Slicer's views have them."""
+
+
+def across_first(image: Image) -> Image:
+    """The same slice (1, C, *shape) in space, on a grid of shape (1, H, W)."""
+    axis = image.grid.shape.index(1)
+    order = [axis, *(each for each in range(3) if each != axis)]
+    grid = Grid.from_affine([image.grid.shape[each] for each in order], image.grid.affine[:, [*order, 3]])
+    return Image(image.data.movedim(2 + axis, 2), grid, image.name)
 
 
 def upright(section: Image) -> tuple[Tensor, np.ndarray]:

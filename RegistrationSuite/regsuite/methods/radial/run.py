@@ -55,6 +55,7 @@ class Run:
         told = Told(self.image, self.labels, self.set, self.compared, slices, volume, placed, refined)
         result = told.registration(self.parameters.reconstruction)
         result.notes = self.notes + result.notes
+        result.record = {"chosen": self._chosen(placed, slices)}
         return result
 
     # --- inputs ---
@@ -139,6 +140,17 @@ class Run:
                 f"Places are {', '.join(map(str, places))}: give each of the {count} slices another one from 1 to "
                 f"{count}, negative where it is mirrored."
             ) from None
+
+    def _chosen(self, placed: Placed, slices: Slices) -> dict[str, Any]:
+        """What was put for parameters that may be left to the method, as they would be given to it."""
+        chosen: dict[str, Any] = {"bone": self.bone, "thickness": slices.thickness}
+        chosen["spread"] = self.parameters.spread or slices.pixel
+        found = placed.arrangement
+        if found is not None:
+            signs = [-1 if mirrored else 1 for mirrored in found.mirrored]
+            chosen["places"] = [sign * (place + 1) for sign, place in zip(signs, found.places, strict=True)]
+            chosen["turned"] = [number for number, turned in enumerate(found.turned, start=1) if turned]
+        return chosen
 
     def _search(self, slices: Slices) -> Search:
         chosen = self.parameters

@@ -1,0 +1,100 @@
+"""Sets of single slices: stacks of them whose places are not known, or a volume node for each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer.util
+
+from RegistrationSuiteLib.scene.geometry import grid_of
+from RegistrationSuiteLib.scene.labels import labels_from_node, segments_on_grid
+from RegistrationSuiteLib.scene.volumes import require_scalar_volume, volume_from_image
+
+if TYPE_CHECKING:
+    from regsuite.spatial import Grid, Image, LabelImage, SliceSet
+
+UNIT = "RegistrationSuite.unit"
+"""Attribute of a volume node: the unit of its values, where a file has told it."""
+
+
+def slices_from_nodes(nodes: Sequence[Any]) -> SliceSet:
+    """Of volume nodes, by their names: a stack for each map, all at the stack's one pose, or a node for each slice.
+
+    See :func:`regsuite.io.slice_set_of`. InputError where they are no such set.
+    """
+    from regsuite import io
+
+    units = {node.GetName(): node.GetAttribute(UNIT) for node in nodes if node.GetAttribute(UNIT)}
+    return io.slice_set_of([_image(node) for node in nodes], units)
+
+
+def _image(node: Any) -> Image:
+    from regsuite.spatial import Image
+
+    require_scalar_volume(node)
+    return Image.from_array(slicer.util.arrayFromVolume(node), grid_of(node), node.GetName())
+
+
+def nodes_from_slices(slices: SliceSet) -> list[Any]:
+    """Volume nodes that :func:`slices_from_nodes` takes: a stack for each map, or a node for each slice where each has
+    a pose of its own."""
+    from regsuite.spatial import Image
+
+    nodes = []
+    for name, images in slices.maps.items():
+        if slices.distinct:
+            made = [volume_from_image(image, f"{name} {number}") for number, image in enumerate(images, start=1)]
+        else:
+            values = np.concatenate([image.array() for image in images])
+            grid = images[0].grid.cropped([0, 0, 0], values.shape)
+            made = [volume_from_image(Image.from_array(values, grid), name)]
+        for node in made:
+            node.SetAttribute(UNIT, slices.units[name])
+        nodes += made
+    return nodes
+
+
+def slice_labels_from_node(
+    node: Any, slices: SliceSet, reference: Any, segments: Sequence[str] | None = None
+) -> LabelImage:
+    """The labels of a set of slices, a stack in their order.
+
+    node: a label volume, which is that stack; a segmentation on as many voxels, too, wherever it lies; any other
+    segmentation is cut where the slices lie: the slices of the volume node ``reference``, their stack, or each at its
+    own pose.
+    """
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return labels_from_node(node)
+    shape = (slices.count, *slices.grids[0].shape[1:])
+    stack = _own_stack(node, shape) or (None if slices.distinct else grid_of(reference))
+    return _cut(node, slices.grids if stack is None else _layers(stack), segments)
+
+
+def _own_stack(node: Any, shape: tuple[int, ...]) -> Grid | None:
+    """The grid a segmentation was drawn on, where that is of this shape; one that was loaded alone tells of it with a
+    margin of a voxel."""
+    grid = grid_of(node)
+    if grid.shape == shape:
+        return grid
+    bare = grid.cropped([1, 1, 1], [max(1, count - 2) for count in grid.shape])
+    return bare if bare.shape == shape else None
+
+
+def _layers(stack: Grid) -> list[Grid]:
+    return [stack.cropped([row, 0, 0], [1, *stack.shape[1:]]) for row in range(stack.shape[0])]
+
+
+def _cut(node: Any, planes: Sequence[Grid], segments: Sequence[str] | None) -> LabelImage:
+    """A segmentation on each of some grids of shape (1, H, W), as a stack."""
+    from regsuite.spatial import Grid, LabelImage
+
+    stack = np.zeros((len(planes), *planes[0].shape[1:]), dtype=np.int32)
+    names, colours = {}, {}
+    for layer, plane in zip(stack, planes, strict=True):
+        found = list(segments_on_grid(node, plane, segments))
+        for segment in sorted(found, key=lambda segment: -segment.voxel_count):
+            layer[segment.full_mask(plane.shape)[0]] = segment.value
+            names[segment.value], colours[segment.value] = segment.name, segment.colour
+    return LabelImage.from_array(stack, Grid.regular(stack.shape, planes[0].spacing), names, colours)
