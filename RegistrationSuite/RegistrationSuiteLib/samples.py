@@ -41,6 +41,7 @@ ORGAN_TITLES = {
     "moving_labels": "organs of other",
 }
 ATLAS_TITLES = {"fixed": "section", "moving": "template", "moving_labels": "regions"}
+HIP_TITLES = {"fixed": "volume", "fixed_labels": "regions"}
 SECTION_POSE = (0.9, 0.1, -0.07, 0.05, 0.0, 0.0, 0.0, 0.2, -0.1)
 """Where the sample's section was cut: depth, angles and shift as in :mod:`regsuite.spatial.plates`."""
 # Where a flat phantom is laid: the axial plane through the world's origin.
@@ -95,6 +96,22 @@ def atlas_section() -> dict[str, Any]:
     section = phantoms.section_of(case, np.array(SECTION_POSE))
     nodes = _nodes({"moving": case.template}, {"moving_labels": case.labels}, "Atlas", ATLAS_TITLES)
     return {"fixed": scene.volume_from_image(section, f"Atlas {ATLAS_TITLES['fixed']}"), **nodes}
+
+
+def radial_hip() -> dict[str, Any]:
+    """A small hip with its regions, and six slices of it that stand around the femoral neck in an order that is not
+    told, as nodes by role: ``slices 1``, ``slices 2``... are stacks, a map each."""
+    from regsuite import phantoms
+    from regsuite.phantoms.hip import FEMUR
+
+    hip = phantoms.hip(spacing=2.0)
+    recipe = phantoms.RadialRecipe(shape=(96, 96), pixel=1.6)
+    made = phantoms.radial_acquisition(hip.volume, hip.tissues, FEMUR, hip.centre, hip.normal, recipe=recipe)
+    nodes = _nodes({"fixed": hip.volume}, {"fixed_labels": hip.tissues}, "Hip", HIP_TITLES)
+    stacks = scene.nodes_from_slices(made.slice_set())
+    outlines = scene.segmentation_from_labels(made.silhouette_stack(), "Hip slices' bone")
+    outlines.GetDisplayNode().SetVisibility2DFill(False)
+    return {**nodes, **{f"slices {number}": node for number, node in enumerate(stacks, 1)}, "slice_labels": outlines}
 
 
 def offer(title: str, category: str, makers: Mapping[str, str]) -> None:

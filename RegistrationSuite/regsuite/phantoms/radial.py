@@ -26,6 +26,7 @@ from regsuite.phantoms.quantities import quantities
 from regsuite.phantoms.radial_slices import RadialRecipe, measured
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.radial import Arrangement, frame_of, in_order
+from regsuite.spatial.slice_sets import SliceSet
 from regsuite.transforms import Affine, warp_labels
 
 _GEOMETRY, _TISSUE, _NOISE, _OUTLINE = range(4)
@@ -55,6 +56,18 @@ class RadialAcquisition:
     def true_planes(self) -> Tensor:
         """(K, 4, 4) float64: from a slice's (right, down, across) mm to the volume's RAS mm."""
         return _true_planes(self.arrangement, self.centre, self.normal, self.truth, self.motions)
+
+    def slice_set(self) -> SliceSet:
+        """The slices, as images to look at, and their maps, ms, as a reader gives them."""
+        maps = {**self.maps, "Slices": self.slices}
+        units = {name: "ms" if name in self.maps else "" for name in maps}
+        return SliceSet(maps, units, frozenset(self.maps), self.slices[0].grid.spacing[0], False)
+
+    def silhouette_stack(self, name: str = "Femur") -> LabelImage:
+        """The silhouettes in their order, a stack (K, H, W)."""
+        stack = np.concatenate([each.array() for each in self.silhouettes])
+        grid = self.silhouettes[0].grid
+        return LabelImage.from_array(stack, grid.cropped([0, 0, 0], stack.shape), {1: name})
 
 
 def radial_acquisition(
