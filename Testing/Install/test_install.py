@@ -94,6 +94,7 @@ def test_the_folder_of_modules_holds_modules_alone(installed: Path) -> None:
         assert path.stem in classes, path.name
     assert {path.stem for path in installed.glob("*.py")} == {
         "AtlasSliceIdentification",
+        "HipQMRI",
         "MultiOrganPointClouds",
         "RegistrationSuite",
         "TumourMetamorphosis",
