@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from regsuite.losses.mutual_information import mutual_informations
@@ -93,6 +94,18 @@ def laid(slices: Slices, volume: Volume, nominal: Tensor) -> Placed:
     poses, costs = _fitted(slices, volume, nominal.expand(len(starts), -1, -1, -1), starts)
     best = int(costs.argmin())
     return Placed(nominal, poses[best], None, float(costs[best]))
+
+
+def mirrored(slices: Slices, volume: Volume, placed: Placed) -> float:
+    """What the fit of the slices' mirror image leaves: less than their own where they are of the other side."""
+    about = torch.eye(4, dtype=torch.float64)
+    about[:3, 3] = placed.nominal[:, :3, 3].mean(dim=0)
+    mirror = about @ torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0], dtype=torch.float64)) @ torch.linalg.inv(about)
+    turns = torch.eye(4, dtype=torch.float64).repeat(24, 1, 1)
+    turns[:, :3, :3] = torch.from_numpy(Rotation.create_group("O").as_matrix())
+    starts = placed.pose @ about @ turns @ torch.linalg.inv(about)
+    _, costs = _fitted(slices, volume, (mirror @ placed.nominal).expand(len(starts), -1, -1, -1), starts)
+    return float(costs.min())
 
 
 def _fitted(slices: Slices, volume: Volume, nominal: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:

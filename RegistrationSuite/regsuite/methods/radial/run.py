@@ -10,7 +10,7 @@ from torch import Tensor
 
 from regsuite.catalog.radial import HipQmriParameters
 from regsuite.errors import InputError
-from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around
+from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
 from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Search, refine
 from regsuite.methods.radial.telling import Told
@@ -26,6 +26,8 @@ _PRIOR = 0.002
 """λ of a slice's own motion, nats."""
 _NEAR = 0.15
 """Of how well the second best arrangement fits, below which a user is told, as a share of the best."""
+_OTHER_SIDE = 0.8
+"""Of what the fit of slices in known places leaves: where their mirror image leaves less, a user is told."""
 _POOR = 0.5
 """What the outlines' fit leaves, from which the bone is doubted."""
 
@@ -109,7 +111,8 @@ class Run:
     def _placed(self, slices: Slices, volume: Volume) -> Placed:
         chosen = self.parameters
         if chosen.arrangement == "automatic" and self.set.distinct and not any(chosen.places):
-            return laid(slices, volume, torch.stack([plane_of(grid.affine, grid.shape) for grid in self.set.grids]))
+            nominal = torch.stack([plane_of(grid.affine, grid.shape) for grid in self.set.grids])
+            return self._of_this_side(slices, volume, laid(slices, volume, nominal))
         axis = self.set.axis(one_pose="localizer" if chosen.axis == "localizer" else "slice")
         if axis is None:
             raise InputError(
@@ -119,8 +122,17 @@ class Run:
         frame = frame_of(torch.as_tensor(axis.centre), torch.as_tensor(axis.normal))
         known = self._known()
         if known is not None:
-            return laid_around(slices, volume, frame, [known])
+            return self._of_this_side(slices, volume, laid_around(slices, volume, frame, [known]))
         return arrange(slices, volume, frame, Part(self.progress, 0.05, 0.25))
+
+    def _of_this_side(self, slices: Slices, volume: Volume, placed: Placed) -> Placed:
+        """With a note where the mirror image fits better; slices that may be flipped any way have no side."""
+        if mirrored(slices, volume, placed) < _OTHER_SIDE * placed.unlike:
+            self.notes.append(
+                "The mirror image of the slices fits the volume's bone better: they may be of the other side, or the "
+                "arrangement may be the wrong way round. Check both."
+            )
+        return placed
 
     def _known(self) -> Arrangement | None:
         """What the user said of the arrangement."""

@@ -1,0 +1,190 @@
+"""Radial slices of a small hip, through the whole chain."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from regsuite.catalog import method
+from regsuite.errors import Cancelled, InputError
+from regsuite.methods.radial import run_hip_qmri
+from regsuite.methods.radial.placing import painted
+from regsuite.phantoms import RadialAcquisition, RadialRecipe, hip, radial_acquisition
+from regsuite.phantoms.hip import FEMUR, Hip
+from regsuite.progress import Context, Progress
+from regsuite.registration import Registration
+from regsuite.spatial import Grid, Image
+from regsuite.spatial.radial import Arrangement, frame_of
+
+RECIPE = RadialRecipe(shape=(96, 96), pixel=1.6, shift=12.0, turn=25.0, motion=(0.8, 0.8), segmentation_error=0.1)
+
+
+@cache
+def case(seed: int = 1) -> tuple[Hip, RadialAcquisition]:
+    made = hip(seed, "left", 2.0)
+    return made, radial_acquisition(
+        made.volume, made.tissues, FEMUR, made.centre, made.normal, recipe=RECIPE, seed=seed
+    )
+
+
+def inputs_of(made: Hip, acquired: RadialAcquisition) -> dict[str, object]:
+    return {
+        "fixed": made.volume,
+        "fixed_labels": made.tissues,
+        "slices": acquired.slice_set(),
+        "slice_labels": acquired.silhouette_stack(),
+    }
+
+
+def run(inputs: dict[str, object], progress: Progress | None = None, **values: object) -> Registration:
+    parameters = method("hip-qmri").check_values(values)
+    return run_hip_qmri(inputs, parameters, Context(progress or Progress()))
+
+
+@cache
+def result() -> Registration:
+    return run(inputs_of(*case()))
+
+
+def arrangement_of(found: Registration) -> Arrangement:
+    rows = found.tables["arrangement"].rows
+    flips = [tuple(row[column] == "yes" for row in rows) for column in (2, 3)]
+    return Arrangement(tuple(row[1] - 1 for row in rows), *flips)
+
+
+def as_said(arrangement: Arrangement) -> dict[str, list[int]]:
+    """As a user says it."""
+    both = zip(arrangement.places, arrangement.mirrored, strict=True)
+    turned = [number for number, flip in enumerate(arrangement.turned, start=1) if flip]
+    return {"places": [-place - 1 if flip else place + 1 for place, flip in both], "turned": turned or [0]}
+
+
+def off(found: torch.Tensor, truth: torch.Tensor, at: torch.Tensor) -> tuple[float, float]:
+    """mm at a point, and degrees, between two rigid maps (4, 4)."""
+    between = torch.linalg.inv(truth) @ found
+    turn = math.degrees(math.acos(min(1.0, (float(between[:3, :3].trace()) - 1) / 2)))
+    return float((between[:3, :3] @ at + between[:3, 3] - at).norm()), turn
+
+
+class TestChain:
+    def test_slices_are_arranged_and_laid_in_the_volume(self) -> None:
+        made, acquired = case()
+        found = result()
+        arrangement = arrangement_of(found)
+        assert arrangement.is_like(acquired.arrangement)
+        # Arrangements that are alike differ by a turn of them all, and so do their transforms.
+        frame = frame_of(acquired.centre, acquired.normal)
+        there = found.inverse.matrix @ frame @ arrangement.planes()[0]
+        truth = torch.linalg.inv(acquired.truth.matrix) @ frame @ acquired.arrangement.planes()[0]
+        shift, turn = off(there @ torch.linalg.inv(truth), torch.eye(4, dtype=torch.float64), made.centre.double())
+        assert shift < 1.0
+        assert turn < 1.0
+
+    def test_each_slice_lies_where_it_was(self) -> None:
+        _, acquired = case()
+        corner = torch.tensor([40.0, -35.0, 0.0, 1.0], dtype=torch.float64)
+        for image, plane in zip(result().sequences["slices"], acquired.true_planes(), strict=True):
+            # Pixel (row, column) of (down, right) -35, 40 mm from the middle.
+            row, column = -35.0 / 1.6 + 95 / 2, 40.0 / 1.6 + 95 / 2
+            there = torch.from_numpy(image.grid.to_world([0, row, column]))
+            assert float((there - (plane @ corner)[:3]).norm()) < 1.5
+
+    def test_values_are_as_they_were_acquired(self) -> None:
+        _, acquired = case()
+        found = result()
+        for name, images in acquired.maps.items():
+            for before, after in zip(images, found.sequences[name], strict=True):
+                assert torch.equal(before.data, after.data)
+
+    def test_what_is_told_of_each_slice(self) -> None:
+        found = result()
+        assert [row[0] for row in found.tables["arrangement"].rows] == [1, 2, 3, 4, 5, 6]
+        before, after = (np.array([row[column] for row in found.tables["arrangement"].rows]) for column in (6, 7))
+        assert after.mean() > before.mean()
+        assert found.metrics["mutual_information_after"] == pytest.approx(after.mean())
+        assert found.metrics["solid_dice"] > 0.9
+        assert found.surfaces["surface"].closed
+
+    def test_the_visual_hull_is_worse(self) -> None:
+        hull = run(inputs_of(*case()), reconstruction="visual hull", motion=0.0, turn=0.0, shift=0.0)
+        assert 0.5 < hull.metrics["solid_dice"] < result().metrics["solid_dice"]
+
+    def test_regions_are_measured_in_the_maps_units(self) -> None:
+        _, acquired = case()
+        table = result().tables["regions"]
+        rows = {(row[0], row[2]): row for row in table.rows}
+        bone, units = rows["Femur", "T2"], {row[2]: row[3] for row in table.rows}
+        assert units == {"T1": "ms", "T2": "ms", "T1rho": "ms", "Slices": ""}
+        inside = [each.mask(1) for each in acquired.true_silhouettes]
+        true = torch.cat([image.data[0, 0][mask] for image, mask in zip(acquired.maps["T2"], inside, strict=True)])
+        assert bone[6] == pytest.approx(float(true.mean()), rel=0.05)
+        assert bone[4] * 1.6**2 == pytest.approx(bone[5])
+        assert bone[4] == pytest.approx(len(true), rel=0.1)
+
+    def test_what_a_user_says_of_the_arrangement_is_believed(self) -> None:
+        _, acquired = case()
+        truth = acquired.arrangement
+        found = run(inputs_of(*case()), **as_said(truth), motion=0.0)
+        assert arrangement_of(found).is_like(truth)
+        assert all(row[4] == pytest.approx(0, abs=1e-6) for row in found.tables["arrangement"].rows)
+
+
+class TestBadInput:
+    def test_places_given_twice(self) -> None:
+        with pytest.raises(InputError, match="give each of the 6 slices another one"):
+            run(inputs_of(*case()), places=[1, 2, 2, 4, 5, 6])
+
+    def test_a_slice_without_bone(self) -> None:
+        made, acquired = case()
+        drawn = acquired.silhouette_stack()
+        empty = drawn.data.clone()
+        empty[0, 0, 2] = 0
+        with pytest.raises(InputError, match="Slice 3 shows no bone"):
+            run({**inputs_of(made, acquired), "slice_labels": dataclasses.replace(drawn, data=empty)})
+
+    def test_a_bone_that_the_volume_has_not(self) -> None:
+        with pytest.raises(InputError, match="choose another bone"):
+            run(inputs_of(*case()), bone=77)
+
+    def test_the_other_side_does_not_fit_where_slices_are_known(self) -> None:
+        """Of slices that may be flipped any way nothing tells a left hip from a right one."""
+        made, acquired = case()
+        other = hip(1, "right", 2.0)
+        grid = _beside(other.volume.grid, made, other)
+        moved = {
+            "fixed": dataclasses.replace(other.volume, grid=grid),
+            "fixed_labels": dataclasses.replace(other.tissues, grid=grid),
+        }
+        said = {**as_said(acquired.arrangement), "motion": 0.0, "turn": 0.0, "shift": 0.0}
+        wrong, right = (run({**inputs_of(made, acquired), **each}, **said) for each in (moved, {}))
+        assert wrong.metrics["outline_unlikeness"] > 1.4 * right.metrics["outline_unlikeness"]
+        assert "of the other side" in " ".join(wrong.notes)
+        assert "of the other side" not in " ".join(right.notes)
+
+    def test_it_ends_where_a_user_cancels(self) -> None:
+        class Ending(Progress):
+            def step(self, fraction: float, message: str = "") -> None:
+                if fraction > 0.2:
+                    raise Cancelled
+
+        with pytest.raises(Cancelled):
+            run(inputs_of(*case()), Ending())
+
+
+def _beside(grid: Grid, one: Hip, other: Hip) -> Grid:
+    """The grid moved so that the other hip's head lies where the one's does."""
+    shift = (one.centre - other.centre).numpy()
+    return dataclasses.replace(grid, origin=tuple(float(x) for x in np.array(grid.origin) + shift))
+
+
+def test_painted_voxels_take_the_nearest_slices_pixels() -> None:
+    grid = Grid.regular((6, 6, 6), 1.0)
+    flat = Grid.from_affine((1, 6, 6), np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 2.2], [0, 0, 0, 1.0]]))
+    values = np.arange(36, dtype=np.float32).reshape(1, 6, 6)
+    into = painted([Image.from_array(values, flat)], grid, 1.5, -1.0).array()
+    assert np.array_equal(into[2], values[0])
+    assert (into[[0, 1, 4, 5]] == -1).all()
