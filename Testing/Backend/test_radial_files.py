@@ -6,6 +6,7 @@ import csv
 import io as text_io
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,42 @@ def test_the_result_reaches_another_process(tmp_path: Path) -> None:
         for one, other in zip(frames, back.sequences[name], strict=True):
             assert torch.equal(one.data, other.data)
             assert one.grid == other.grid
+
+
+def given_arrangement() -> dict[str, str]:
+    """The true one, as a user gives it; with no search, so that a run is short."""
+    truth = samples.case().acquired.arrangement
+    places = [-place - 1 if back else place + 1 for place, back in zip(truth.places, truth.mirrored, strict=True)]
+    turned = [number for number, over in enumerate(truth.turned, start=1) if over]
+    texts = (",".join(map(str, each)) for each in (places, turned))
+    return {**dict(zip(("places", "turned"), texts, strict=True)), "turn": "0", "shift": "0"}
+
+
+def test_a_worker_process_runs_it(inputs: dict[str, Any]) -> None:
+    """From memory to memory; slices that cannot be used are told in one sentence."""
+    client = jobs.WorkerClient()
+    try:
+        client.submit(jobs.Job("hip-qmri", {**inputs, "slices": some(inputs["slices"], 2)}, device="cpu"))
+        assert "The slices are 2, and 3 or more are needed" in last_of(client).text
+        client.submit(jobs.Job("hip-qmri", inputs, given_arrangement(), device="cpu"))
+        result = last_of(client).result
+    finally:
+        client.close()
+    assert isinstance(result, registration.Registration)
+    for placed, image in zip(result.sequences["T1"], inputs["slices"].maps["T1"], strict=True):
+        assert torch.equal(placed.data, image.data)
+    assert result.labels["solid"].mask().any()
+    assert len(result.record["inputs"]["slices"]["slices"]) == 6
+
+
+def last_of(client: jobs.WorkerClient) -> jobs.Message:
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        ended = [message for message in client.poll() if message.kind in ("done", "failed")]
+        if ended:
+            return ended[0]
+        time.sleep(0.02)
+    raise AssertionError("the worker does not answer")
 
 
 def test_a_job_takes_files_and_folders(files: dict[str, Path], tmp_path: Path, inputs: dict[str, Any]) -> None:
@@ -242,13 +279,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.nd
     io.write_labels(folder / "volume.seg.nrrd", case.hip.tissues)
     io.write_labels(folder / "slices.seg.nrrd", case.labels)
     stored = samples.write_dicom(folder / "dicom")
-    truth = case.acquired.arrangement
-    places = [-place - 1 if back else place + 1 for place, back in zip(truth.places, truth.mirrored, strict=True)]
-    turned = [number for number, over in enumerate(truth.turned, start=1) if over]
     words = ["--fixed", "volume.nrrd", "--fixed-labels", "volume.seg.nrrd", "--slices", "dicom"]
     words = [str(folder / word) if "." in word or word == "dicom" else word for word in words]
     words += ["--slice-labels", str(folder / "slices.seg.nrrd"), "--out", str(folder / "out")]
-    settings = [f"places={','.join(map(str, places))}", f"turned={','.join(map(str, turned))}", "turn=0", "shift=0"]
+    settings = [f"{name}={value}" for name, value in given_arrangement().items()]
     code = cli.main(["run", "hip-qmri", *words, "--set", *settings])
     return folder / "out", stored, code
 
