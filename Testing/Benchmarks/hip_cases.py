@@ -88,7 +88,7 @@ def radial_case(kind: str, seed: int, folders: Mapping[str, str]) -> RadialCase:
     """folders: of the data sets, by kind."""
     if kind == PHANTOM:
         made = hip(seed, ("right", "left")[seed % 2], spacing=1.0, extent=160.0)  # type: ignore[arg-type]
-        return _acquired(made.volume, made.tissues, FEMUR, made.centre, made.normal, seed)
+        return acquired(made.volume, made.tissues, FEMUR, made.centre, made.normal, seed)
     volume, tissues = _knee(Path(folders[kind]), seed) if kind == KNEE else _ct(Path(folders[kind]))
     bone = _FEMUR[kind]
     inside = tissues.mask(bone)
@@ -97,12 +97,13 @@ def radial_case(kind: str, seed: int, folders: Mapping[str, str]) -> RadialCase:
     rng = np.random.default_rng([seed, 17])
     centre = centre + _OFF_AXIS[0] * rng.random() * _direction(rng)
     tilt = Rotation.from_rotvec(_OFF_AXIS[1] * rng.random() * _direction(rng), degrees=True)
-    return _acquired(volume, tissues, bone, torch.from_numpy(centre), torch.from_numpy(tilt.apply(normal)), seed)
+    return acquired(volume, tissues, bone, torch.from_numpy(centre), torch.from_numpy(tilt.apply(normal)), seed)
 
 
-def _acquired(
+def acquired(
     volume: Image, tissues: LabelImage, bone: int, centre: Tensor, normal: Tensor, seed: int
 ) -> RadialCase:
+    """Slices around an axis (RAS mm of the volume) by the recipe of the benchmark."""
     made = radial_acquisition(volume, tissues, bone, centre, normal, recipe=RECIPE, seed=seed)
     return RadialCase(volume, tissues, bone, torch.as_tensor(centre, dtype=torch.float64), made)
 
