@@ -1,11 +1,11 @@
 """Radial acquisitions with their truth: of phantom hips, and of volumes with labels. Run in processes of their own.
 
 Six slices of 256 x 256 pixels of 0.6 mm, 4 mm thick, 3 % noise, in another contrast than the volume; order, directions
-and flips by chance, misaligned by up to 15 mm and 30°, each slice moved by up to 1 mm and 1° on its own; outlines of the
-bone true, and with 10 % of their length wrong.
+and flips by chance, misaligned by up to 15 mm and 30°, each slice moved by up to 1 mm and 1° on its own; outlines of
+the bone true, and with 10 % of their length wrong.
 
     phantom   right and left hips of the project's own, 160 mm at 1 mm; one a seed
-    CT        left hip of ``abdomen_totalseg``, 3 mm; the axis runs down the femoral neck; the image's end cuts the femur
+    CT        left hip of ``abdomen_totalseg``, 3 mm; the axis runs down the femoral neck; the image cuts the femur
     CT metal  the right one, which has metal in it
     knee      distal femur of ``knee_bones_pymskt`` at 1 mm, whose image is painted from its labels; the axis runs along
               the shaft
@@ -100,9 +100,7 @@ def radial_case(kind: str, seed: int, folders: Mapping[str, str]) -> RadialCase:
     return acquired(volume, tissues, bone, torch.from_numpy(centre), torch.from_numpy(tilt.apply(normal)), seed)
 
 
-def acquired(
-    volume: Image, tissues: LabelImage, bone: int, centre: Tensor, normal: Tensor, seed: int
-) -> RadialCase:
+def acquired(volume: Image, tissues: LabelImage, bone: int, centre: Tensor, normal: Tensor, seed: int) -> RadialCase:
     """Slices around an axis (RAS mm of the volume) by the recipe of the benchmark."""
     made = radial_acquisition(volume, tissues, bone, centre, normal, recipe=RECIPE, seed=seed)
     return RadialCase(volume, tissues, bone, torch.as_tensor(centre, dtype=torch.float64), made)
@@ -133,7 +131,7 @@ def _knee(folder: Path, seed: int) -> tuple[Image, LabelImage]:
 
 
 def _painted(tissues: LabelImage, rng: np.random.Generator) -> Image:
-    """What an image could show of a knee: bright marrow in dark cortex, grey cartilage, dark menisci, muscle and fat."""
+    """What an image could show of a knee: bright marrow in dark cortex, cartilage, dark menisci, muscle and fat."""
     labels, grid = tissues.array(), tissues.grid
     away = ndimage.distance_transform_edt(labels == 0, sampling=grid.spacing)
     flesh = 1 / (1 + np.exp(-4 * coarse_noise(rng, grid, (5.0, 12.0), 2.0)))

@@ -13,7 +13,7 @@ import torch
 from regsuite import memory
 from regsuite.catalog import method as declared
 from regsuite.methods.radial import run_hip_qmri
-from regsuite.methods.radial.arrange import Placed, laid_around
+from regsuite.methods.radial.arrange import laid_around
 from regsuite.methods.radial.refine import SEARCHED, Compared
 from regsuite.methods.radial.run import Run
 from regsuite.phantoms.hip import FEMUR, hip
@@ -26,7 +26,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from Benchmarks import hip_peer
-from Benchmarks.hip_cases import RECIPE, RadialCase, acquired, radial_case
+from Benchmarks.hip_cases import RadialCase, acquired, radial_case
 from Benchmarks.hip_trials import prepared_run, rigid_error
 
 Values = dict[str, Any]
@@ -92,15 +92,14 @@ def _exhausted(compare: Any, middle: Tensor, planes: Tensor) -> dict[int, float]
     return dict(zip(turns, found.tolist(), strict=True))
 
 
-def beside_peer(
-    kind: str, seed: int, folders: Mapping[str, str], settings: Mapping[str, Any] | None = None
-) -> dict[str, Values]:
+def beside_peer(kind: str, seed: int, folders: Mapping[str, str], settings: Mapping[str, Any] | None = None) -> Values:
     """mm and degrees off, and seconds: of both, from our 'initialisation', and from the 'header' with the true
     arrangement given (ours then lays outlines on the bone first, which SimpleITK cannot)."""
     case = radial_case(kind, seed, folders)
     run, slices, volume = prepared_run(case, False)
     frame = frame_of(case.acquisition.centre, case.acquisition.normal)
-    given, found = case.acquisition.arrangement, {}
+    given = case.acquisition.arrangement
+    found: Values = {}
     for name in ("initialisation", "header"):
         started = time.perf_counter()
         if name == "header":
@@ -116,7 +115,7 @@ def beside_peer(
         move = hip_peer.registered(pictures, slices.pixel, slices.thickness, planes, middle, case.volume, chosen)
         theirs = {"error": rigid_error(move @ planes, case), "seconds": time.perf_counter() - started}
         found[name] = {"ours": ours, "peer": theirs, "before": rigid_error(planes, case)}
-    return found
+    return {**found, "version": hip_peer.VERSION}
 
 
 class _Steps(Progress):

@@ -18,7 +18,7 @@ from regsuite.spatial.radial import pixel_grid
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-VERSION = f"SimpleITK {sitk.Version_VersionString()}"
+VERSION = str(sitk.Version_VersionString())
 _LAYERS = 4
 """Of a slab: the fewest that SimpleITK's smoothing takes."""
 
