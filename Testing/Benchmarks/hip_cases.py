@@ -10,14 +10,16 @@ the bone true, and with 10 % of their length wrong.
     knee      distal femur of ``knee_bones_pymskt`` at 1 mm, whose image is painted from its labels; the axis runs along
               the shaft
 
-Of the volumes, axis, acquisition and contrast change with the seed.
+Of the volumes, axis, acquisition and contrast change with the seed. Slices reach beyond these volumes, as a scanner's
+do: there they show what is at the volume's border, drawn out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +35,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+Drawn = TypeVar("Drawn", Image, LabelImage)
+
 PHANTOM, CT, METAL, KNEE = "phantom", "CT", "CT metal", "knee"
 FOLDERS = {CT: "abdomen_totalseg", METAL: "abdomen_totalseg", KNEE: "knee_bones_pymskt"}
 """Data sets, by the kind of case."""
@@ -43,6 +47,8 @@ RECIPE = RadialRecipe(motion=(1.0, 1.0), segmentation_error=ERROR)
 _FEMUR = {CT: 76, METAL: 75, KNEE: 5}
 _OFF_AXIS = (4.0, 10.0)
 """mm and degrees by which the axis is off the bone's own, at most."""
+_BEYOND = {CT: ((24, 0), (0, 0), (0, 0)), METAL: ((24, 0), (0, 0), (0, 0)), KNEE: ((30, 30), (60, 30), (20, 20))}
+"""Voxels by which a volume is drawn out, before and after each array axis, for slices to show."""
 _KNEE_VOXEL = 1.0
 _SHAFT = 40.0
 """mm of the femur's upper end that say where it runs."""
@@ -87,8 +93,7 @@ class RadialCase:
 def radial_case(kind: str, seed: int, folders: Mapping[str, str]) -> RadialCase:
     """folders: of the data sets, by kind."""
     if kind == PHANTOM:
-        made = hip(seed, ("right", "left")[seed % 2], spacing=1.0, extent=160.0)  # type: ignore[arg-type]
-        return acquired(made.volume, made.tissues, FEMUR, made.centre, made.normal, seed)
+        return hip_case(seed, 1.0, 160.0)
     volume, tissues = _knee(Path(folders[kind]), seed) if kind == KNEE else _ct(Path(folders[kind]))
     bone = _FEMUR[kind]
     inside = tissues.mask(bone)
@@ -97,13 +102,26 @@ def radial_case(kind: str, seed: int, folders: Mapping[str, str]) -> RadialCase:
     rng = np.random.default_rng([seed, 17])
     centre = centre + _OFF_AXIS[0] * rng.random() * _direction(rng)
     tilt = Rotation.from_rotvec(_OFF_AXIS[1] * rng.random() * _direction(rng), degrees=True)
-    return acquired(volume, tissues, bone, torch.from_numpy(centre), torch.from_numpy(tilt.apply(normal)), seed)
+    shown = [drawn_out(each, _BEYOND[kind]) for each in (volume, tissues)]
+    made = radial_acquisition(*shown, bone, centre, tilt.apply(normal), recipe=RECIPE, seed=seed)
+    return RadialCase(volume, tissues, bone, torch.from_numpy(centre), made)
 
 
-def acquired(volume: Image, tissues: LabelImage, bone: int, centre: Tensor, normal: Tensor, seed: int) -> RadialCase:
-    """Slices around an axis (RAS mm of the volume) by the recipe of the benchmark."""
-    made = radial_acquisition(volume, tissues, bone, centre, normal, recipe=RECIPE, seed=seed)
-    return RadialCase(volume, tissues, bone, torch.as_tensor(centre, dtype=torch.float64), made)
+def hip_case(seed: int, spacing: float | Sequence[float], extent: float | Sequence[float]) -> RadialCase:
+    """A phantom hip, right or left; mm."""
+    made = hip(seed, "left" if seed % 2 else "right", spacing, extent)
+    acquisition = radial_acquisition(
+        made.volume, made.tissues, FEMUR, made.centre, made.normal, recipe=RECIPE, seed=seed
+    )
+    return RadialCase(made.volume, made.tissues, FEMUR, made.centre, acquisition)
+
+
+def drawn_out(image: Drawn, margins: Sequence[tuple[int, int]]) -> Drawn:
+    """With its border repeated, by voxels before and after each array axis."""
+    matrix = np.asarray(image.grid.affine).copy()
+    matrix[:3, 3] -= matrix[:3, :3] @ [before for before, _ in margins]
+    data = torch.from_numpy(np.pad(image.array(), margins, mode="edge"))[None, None]
+    return replace(image, data=data, grid=Grid.from_affine(data.shape[2:], matrix))
 
 
 def _ct(folder: Path) -> tuple[Image, LabelImage]:

@@ -16,7 +16,6 @@ from regsuite.methods.radial import run_hip_qmri
 from regsuite.methods.radial.arrange import laid_around
 from regsuite.methods.radial.refine import SEARCHED, Compared
 from regsuite.methods.radial.run import Run
-from regsuite.phantoms.hip import FEMUR, hip
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
 from regsuite.solvers.slice_fit import Level, halved, voted
@@ -26,7 +25,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from Benchmarks import hip_peer
-from Benchmarks.hip_cases import RadialCase, acquired, radial_case
+from Benchmarks.hip_cases import RadialCase, hip_case, radial_case
 from Benchmarks.hip_trials import prepared_run, rigid_error
 
 Values = dict[str, Any]
@@ -147,9 +146,7 @@ def whole(seed: int) -> Values:
 
 def full_case(seed: int) -> RadialCase:
     """A phantom hip in a volume of 256 x 256 x 160."""
-    extent = [n * step for n, step in zip(_SHAPE, _VOXEL, strict=True)]
-    made = hip(seed, "right", _VOXEL, extent)
-    return acquired(made.volume, made.tissues, FEMUR, made.centre, made.normal, seed)
+    return hip_case(seed, _VOXEL, [n * step for n, step in zip(_SHAPE, _VOXEL, strict=True)])
 
 
 def _in_scanner(case: RadialCase) -> Tensor:

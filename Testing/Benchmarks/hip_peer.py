@@ -35,8 +35,8 @@ class Settings:
     bins: int = 32
     iterations: int = 200
     shrink: tuple[int, ...] = (4, 2, 1)
-    smooth: tuple[float, ...] = (2.0, 1.0, 0.0)
-    """Voxels."""
+    smooth: tuple[float, ...] = (2.4, 1.2, 0.0)
+    """mm."""
 
 
 def registered(
@@ -75,7 +75,7 @@ def _pose(
     search.SetOptimizerScalesFromPhysicalShift()
     search.SetShrinkFactorsPerLevel(settings.shrink)
     search.SetSmoothingSigmasPerLevel(settings.smooth)
-    search.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
+    search.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     transform = sitk.Euler3DTransform()
     transform.SetCenter(middle)
     search.SetInitialTransform(transform, inPlace=True)
