@@ -19,6 +19,7 @@ from regsuite.methods.radial.run import Run
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
 from regsuite.solvers.slice_fit import Level, halved, voted
+from regsuite.spatial import Image
 from regsuite.spatial.radial import frame_of
 from regsuite.spatial.rigid import rigid_moves
 from scipy.spatial.transform import Rotation
@@ -93,7 +94,7 @@ def _exhausted(compare: Any, middle: Tensor, planes: Tensor) -> dict[int, float]
 
 def beside_peer(kind: str, seed: int, folders: Mapping[str, str], settings: Mapping[str, Any] | None = None) -> Values:
     """mm and degrees off, and seconds: of both, from our 'initialisation', and from the 'header' with the true
-    arrangement given (ours then lays outlines on the bone first, which SimpleITK cannot)."""
+    arrangement given (ours then lays outlines on the bone first, which SimpleITK cannot). Both are given images of the same brightness, 0 to 1."""
     case = radial_case(kind, seed, folders)
     run, slices, volume = prepared_run(case, False)
     frame = frame_of(case.acquisition.centre, case.acquisition.normal)
@@ -109,9 +110,9 @@ def beside_peer(kind: str, seed: int, folders: Mapping[str, str], settings: Mapp
         refined = run.refined(slices, volume, placed, Progress())
         ours = {"error": rigid_error(refined.move @ placed.planes, case), "seconds": time.perf_counter() - started}
         started = time.perf_counter()
-        pictures = slices.pictures[:, 0]
+        pictures, picture = slices.pictures[:, 0], Image(volume.picture, volume.grid)
         chosen = hip_peer.Settings(**(settings or {}))
-        move = hip_peer.registered(pictures, slices.pixel, slices.thickness, planes, middle, case.volume, chosen)
+        move = hip_peer.registered(pictures, slices.pixel, slices.thickness, planes, middle, picture, chosen)
         theirs = {"error": rigid_error(move @ planes, case), "seconds": time.perf_counter() - started}
         found[name] = {"ours": ours, "peer": theirs, "before": rigid_error(planes, case)}
     return {**found, "version": hip_peer.VERSION}
