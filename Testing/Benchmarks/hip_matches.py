@@ -94,7 +94,8 @@ def _exhausted(compare: Any, middle: Tensor, planes: Tensor) -> dict[int, float]
 
 def beside_peer(kind: str, seed: int, folders: Mapping[str, str], settings: Mapping[str, Any] | None = None) -> Values:
     """mm and degrees off, and seconds: of both, from our 'initialisation', and from the 'header' with the true
-    arrangement given (ours then lays outlines on the bone first, which SimpleITK cannot). Both are given images of the same brightness, 0 to 1."""
+    arrangement given (ours then lays outlines on the bone first, which SimpleITK
+    cannot). Both are given the same images, 0 to 1."""
     case = radial_case(kind, seed, folders)
     run, slices, volume = prepared_run(case, False)
     frame = frame_of(case.acquisition.centre, case.acquisition.normal)
