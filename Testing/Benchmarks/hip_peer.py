@@ -29,10 +29,10 @@ class Settings:
     (scales are those of physical shifts); share: of the pixels that are sampled."""
 
     together: bool = True
-    voxel: float = 1.2
-    step: float = 2.0
+    voxel: float = 1.6
+    step: float = 1.0
     share: float = 1.0
-    bins: int = 32
+    bins: int = 50
     iterations: int = 200
     shrink: tuple[int, ...] = (4, 2, 1)
     smooth: tuple[float, ...] = (2.4, 1.2, 0.0)
