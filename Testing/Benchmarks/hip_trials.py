@@ -14,7 +14,7 @@ from regsuite.methods.radial.arrange import Placed
 from regsuite.methods.radial.prepared import Slices, Volume
 from regsuite.methods.radial.run import Run
 from regsuite.progress import Context, Progress
-from regsuite.solvers.hull import radial_solid, visual_hull
+from regsuite.solvers.hull import radial_solid, reached, visual_hull
 from regsuite.spatial import sample
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -93,7 +93,9 @@ def _dices(case: RadialCase, slices: Slices, placed: Placed, move: Tensor) -> Va
     there = points @ frame[:3, :3].T + frame[:3, 3]
     index = torch.from_numpy(grid.to_index(there.numpy()))
     away = torch.hypot(points[:, 0], points[:, 1])
-    within = (away < reach) & ((index >= 0) & (index <= torch.tensor(grid.shape) - 1)).all(dim=1)
+    within = reached(points, slices.silhouettes, slices.pixel) & (
+        (index >= 0) & (index <= torch.tensor(grid.shape) - 1)
+    ).all(dim=1)
     points, there, away = points[within], there[within], away[within]
     bone = sample(case.tissues.mask(case.bone)[None, None].double(), grid, there, "nearest")[0, 0] > 0.5
     found: Values = {}
