@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from regsuite.methods.radial.arrange import Placed
 from regsuite.spatial import Grid, Image
-from regsuite.spatial.radial import in_order
+from regsuite.spatial.radial import Arrangement, in_order
 from regsuite.spatial.rigid import rigid_moves
 
 TESTING = Path(__file__).resolve().parents[1]
@@ -128,6 +129,19 @@ def test_errors_are_at_the_joint() -> None:
     half = nominal.clone()
     half[:3, :3, :2] *= -1
     assert hip_trials.rigid_error(half, case)[1] == pytest.approx(90.0)
+
+
+def test_the_search_turns_about_the_slices_axis() -> None:
+    """Every slice keeps its columns' middle on the axis when all are turned about it."""
+    frame = rigid_moves(torch.tensor([0.3, 1, 0, 4, 5, 6], dtype=torch.float64), EYE)
+    pose = rigid_moves(torch.tensor([0.2, 0, 1, 7, 0, 9], dtype=torch.float64), EYE)
+    arrangement = Arrangement((2, 0, 1), (True, False, False), (False, True, False))
+    placed = Placed(frame @ arrangement.planes(), pose, arrangement, 0.1)
+    turn = rigid_moves(torch.tensor([0, 0, 0.5, 0, 0, 0], dtype=torch.float64), placed.middle)
+    axis = torch.tensor([[0.0, -30, 0, 1], [0, 0, 0, 1], [0, 20, 0, 1]], dtype=torch.float64).T
+    assert torch.allclose(turn @ placed.planes @ axis, placed.planes @ axis)
+    free = Placed(placed.nominal, pose, None, 0.1)
+    assert torch.allclose(free.middle[:3, 3], (pose @ frame)[:3, 3])
 
 
 def test_turns_about_the_axis_are_read_back() -> None:
