@@ -33,7 +33,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from Benchmarks.rows import Row, failed, skipped
 from Benchmarks.workshop import CaseFailed, Missing, Workshop, threads
 
-BENCHES = {"metamorphosis": "metamorphosis", "mo-bcpd": "mo_bcpd", "atlas-slice": "atlas_slice"}
+BENCHES = {
+    "metamorphosis": "metamorphosis",
+    "mo-bcpd": "mo_bcpd",
+    "atlas-slice": "atlas_slice",
+    "hip-qmri": "hip_qmri",
+}
 """Modules of this package with ``groups(workshop, full)``, by the benchmark's name."""
 
 Group = tuple[str, str, Callable[[], Sequence[Row]]]

@@ -61,6 +61,15 @@ class Placed:
         """(K, 4, 4) float64: from a slice's (right, down, across) mm to the volume's RAS mm."""
         return self.pose @ self.nominal
 
+    @property
+    def middle(self) -> Tensor:
+        """(4, 4) float64: what the search turns about; the fan's frame where there is one, in the volume's RAS mm."""
+        if self.arrangement is not None:
+            return self.planes[0] @ torch.linalg.inv(self.arrangement.planes()[0])
+        middle = torch.eye(4, dtype=torch.float64)
+        middle[:3, 3] = self.planes[:, :3, 3].mean(dim=0)
+        return middle
+
 
 def arrange(slices: Slices, volume: Volume, frame: Tensor, progress: Progress) -> Placed:
     """frame: (4, 4), of the fan, where headers put it."""

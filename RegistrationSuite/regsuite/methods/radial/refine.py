@@ -14,7 +14,7 @@ from regsuite.progress import Part, Progress
 from regsuite.solvers.emulation import Emulator, emulator
 from regsuite.solvers.slice_fit import Polished, Prior, halved, polished, voted
 
-_SEARCHED = 3.6
+SEARCHED = 3.6
 """mm a pixel, of the search."""
 _DESCENT = ((2.4, 25), (1.8, 25))
 """mm a pixel and iterations of the descent of all slices together; the second is of each slice's own motion, too."""
@@ -57,12 +57,12 @@ def refine(
 ) -> Refined:
     """planes: (K, 4, 4), where to start, float64; frame: (4, 4), about which the search turns."""
     before = information(slices, volume, planes, search.spread)
-    coarse = _Compared.at(slices, volume, _SEARCHED, search.spread)
+    coarse = Compared.at(slices, volume, SEARCHED, search.spread)
     levels = halved(search.turn, search.shift, search.finest)
     found = voted(coarse.unlike, planes, frame, levels, _ORDER, Part(progress, 0.0, 0.3))
     move = found.move
     for number, (pixel, iterations) in enumerate(_DESCENT[:1] if search.own else _DESCENT):
-        level = _Compared.at(slices, volume, pixel, search.spread)
+        level = Compared.at(slices, volume, pixel, search.spread)
         part = Part(progress, 0.3 + 0.15 * number, 0.45 + 0.15 * number)
         done = polished(level.energy, move @ planes, frame, None, iterations, part)
         move = done.move @ move
@@ -81,26 +81,26 @@ def refine(
 
 def _own(slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress) -> Polished:
     prior = Prior(*search.own, search.weight) if search.own else None
-    level = _Compared.at(slices, volume, _FINE, search.spread)
+    level = Compared.at(slices, volume, _FINE, search.spread)
     return polished(level.energy, planes, frame, prior, _FINE_ITERATIONS, progress)
 
 
 def information(slices: Slices, volume: Volume, planes: Tensor, spread: float) -> Tensor:
     """(K,) nats: of each slice and its emulation."""
-    level = _Compared.at(slices, volume, _FINE, spread)
+    level = Compared.at(slices, volume, _FINE, spread)
     with torch.no_grad():
         return -level.unlike(planes[None])[0]
 
 
 @dataclass(frozen=True)
-class _Compared:
+class Compared:
     """Slices at one pixel size, and what makes their like of the volume."""
 
     pictures: Tensor
     shown: Emulator
 
     @classmethod
-    def at(cls, slices: Slices, volume: Volume, pixel: float, spread: float) -> _Compared:
+    def at(cls, slices: Slices, volume: Volume, pixel: float, spread: float) -> Compared:
         level = slices.coarser(pixel)
         shape = (level.pictures.shape[2], level.pictures.shape[3])
         wide = max(spread, level.pixel)

@@ -12,9 +12,9 @@ from regsuite.catalog.radial import HipQmriParameters
 from regsuite.errors import InputError
 from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
 from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
-from regsuite.methods.radial.refine import Search, refine
+from regsuite.methods.radial.refine import Refined, Search, refine
 from regsuite.methods.radial.telling import Told
-from regsuite.progress import Context, Part
+from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Registration
 from regsuite.spatial import Image, LabelImage
 from regsuite.spatial.radial import Arrangement, frame_of, in_order
@@ -45,14 +45,12 @@ class Run:
 
     def registration(self) -> Registration:
         """The result."""
-        slices, volume = self._prepared()
+        slices, volume = self.prepared()
         self.progress.step(0.05, "arranging the slices")
-        placed = self._placed(slices, volume)
+        placed = self.placed(slices, volume)
         self._doubt(placed)
         self.progress.step(0.25, "comparing with what the volume would show")
-        middle = torch.eye(4, dtype=torch.float64)
-        middle[:3, 3] = placed.planes[:, :3, 3].mean(dim=0)
-        refined = refine(slices, volume, placed.planes, middle, self._search(slices), Part(self.progress, 0.25, 0.9))
+        refined = self.refined(slices, volume, placed, Part(self.progress, 0.25, 0.9))
         self.progress.step(0.9, "placing the maps")
         told = Told(self.image, self.labels, self.set, self.compared, slices, volume, placed, refined)
         result = told.registration(self.parameters.reconstruction)
@@ -94,7 +92,8 @@ class Run:
             )
         return self.drawn.mask(same[0] if same else None)
 
-    def _prepared(self) -> tuple[Slices, Volume]:
+    def prepared(self) -> tuple[Slices, Volume]:
+        """The inputs as the search takes them."""
         shape = (self.set.count, *self.set.grids[0].shape[1:])
         if tuple(self.drawn.grid.shape) != shape:
             told, wanted = (" x ".join(map(str, each)) for each in (self.drawn.grid.shape, shape))
@@ -108,7 +107,8 @@ class Run:
 
     # --- where slices are ---
 
-    def _placed(self, slices: Slices, volume: Volume) -> Placed:
+    def placed(self, slices: Slices, volume: Volume) -> Placed:
+        """By the outlines of the bone."""
         chosen = self.parameters
         if chosen.arrangement == "automatic" and self.set.distinct and not any(chosen.places):
             nominal = torch.stack([plane_of(grid.affine, grid.shape) for grid in self.set.grids])
@@ -164,10 +164,12 @@ class Run:
             chosen["turned"] = [number for number, turned in enumerate(found.turned, start=1) if turned]
         return chosen
 
-    def _search(self, slices: Slices) -> Search:
+    def refined(self, slices: Slices, volume: Volume, placed: Placed, progress: Progress) -> Refined:
+        """Slices that were placed, by their brightness."""
         chosen = self.parameters
         own = (chosen.motion, chosen.motion) if chosen.motion else None
-        return Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, chosen.spread or slices.pixel)
+        search = Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, chosen.spread or slices.pixel)
+        return refine(slices, volume, placed.planes, placed.middle, search, progress)
 
     def _doubt(self, placed: Placed) -> None:
         if placed.unlike > _POOR:
