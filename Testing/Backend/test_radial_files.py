@@ -391,6 +391,15 @@ def _frame(shown: FanSubject) -> np.ndarray:
     return (torch.linalg.inv(acquired.truth.matrix) @ frame_of(acquired.centre, acquired.normal)).numpy()
 
 
+def test_of_several_labels_the_bone_is_outlined() -> None:
+    shown = subject()
+    array = np.where(shown.slice_labels.array() == 1, 7, 3)
+    several = LabelImage.from_array(array, shown.slice_labels.grid, {7: "femur", 3: "Muscle"})
+    np.testing.assert_array_equal(replace(shown, slice_labels=several).drawn_in(2), shown.drawn_in(2))
+    unnamed = LabelImage.from_array(array, shown.slice_labels.grid)
+    assert replace(shown, slice_labels=unnamed).drawn_in(2).all()
+
+
 def free() -> FanSubject:
     """The same slices, as if headers had told of their planes: nothing was arranged."""
     shown = subject()

@@ -98,6 +98,12 @@ class FanSubject:
         inside = labels.mask(self.bone).cpu().float()[None, None]
         return sample(inside, labels.grid, grid.points(torch.float64), outside="zeros")[0, 0, 0].numpy()
 
+    def drawn_in(self, number: int) -> np.ndarray:
+        """(H, W) float: the same bone as it was drawn in a slice, or all that was where none has its name."""
+        name = "" if self.bone is None else self.fixed_labels.name_of(self.bone).lower()
+        same = [value for value in self.slice_labels.values() if self.slice_labels.name_of(value).lower() == name]
+        return self.slice_labels.mask(same[0] if same else None)[number].cpu().float().numpy()
+
     def colour(self, number: int) -> Any:
         """That of a slice, by its place."""
         from matplotlib import colormaps

@@ -53,8 +53,7 @@ def arrangement(subject: FanSubject) -> Picture:
     panels = rows[1].subgridspec(lines, columns).subplots(squeeze=False).ravel()
     for axes, number in zip(panels, order, strict=False):
         _draw(axes, subject, number, subject.slices[number])
-        drawn = subject.upright(number, subject.slice_labels.mask().cpu().numpy()[number].astype(float))
-        _outline(axes, subject, number, drawn, MOVING_COLOUR)
+        _outline(axes, subject, number, subject.upright(number, subject.drawn_in(number)), MOVING_COLOUR)
         axes.set_title(_told_of(subject, number), color=_ink(subject, number), fontsize=10.5)
     for axes in panels:
         axes.axis("off")
