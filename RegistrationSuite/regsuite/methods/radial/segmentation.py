@@ -68,17 +68,18 @@ class Segmentation:
                 "The volume has no segmentation: give one, painted on two slices or more, or a network for volumes."
             )
         axis, done = _painted_along(labels.array())
+        gaps = len(done) < done[-1] - done[0] + 1
         if how == "given":
-            if len(done) < done[-1] - done[0] + 1:
+            if gaps:
                 self.notes.append(
                     f"The volume's segmentation is painted on {len(done)} slices and empty between them: choose "
                     "'forest' for it, or complete it."
                 )
             return labels
-        if not labels.grid.same_as(image.grid) or not FEWEST <= len(done) <= labels.grid.shape[axis] / 2:
+        if not labels.grid.same_as(image.grid) or not gaps:
             raise InputError(
-                f"A forest needs the volume's segmentation painted on {FEWEST} of the volume's own slices or more, "
-                f"and at most half of them; it is on {len(done)}: paint some slices, or take it as given."
+                f"A forest needs the volume's segmentation painted on {FEWEST} of the volume's own slices or more, and "
+                "slices without paint between them: paint it so, or take it as it is given."
             )
         stack = np.moveaxis(image.array(), axis, 0)[:, None]
         painted = np.moveaxis(labels.array(), axis, 0)
