@@ -36,8 +36,8 @@ FOR_SECTIONS = {
     "kornia": "kornia>=0.8",
 }
 """What reading sections, checkpoints and encoders need beside that."""
-FOR_SLICE_SETS = {"pydicom": "pydicom>=3,<4"}
-"""What reading single slices from DICOM needs beside that. Slicer brings it."""
+FOR_SLICE_SETS = {"pydicom": "pydicom>=3,<4", "sklearn": "scikit-learn>=1.5,<2"}
+"""What reading single slices from DICOM and segmenting them needs beside that. Slicer brings the first."""
 
 
 def in_slicer() -> bool:

@@ -26,6 +26,13 @@ class HipQmriParameters:
         maximum=100000,
         automatic=True,
     )
+    volume_segmentation: str = parameter(
+        "given",
+        "Volume's segmentation",
+        "Taken as it is given; or painted on a few parallel slices of the volume, two or more, of which a random "
+        "forest learns to segment the others.",
+        choices=("given", "forest"),
+    )
     arrangement: str = parameter(
         "automatic",
         "Arrangement",
@@ -116,7 +123,13 @@ METHODS = (
         citation=HIP_QMRI,
         inputs=(
             Input("fixed", "image", "Volume", "A 3D image of the joint."),
-            Input("fixed_labels", "labels", "Volume's segmentation", "The bone in the volume, and other regions."),
+            Input(
+                "fixed_labels",
+                "labels",
+                "Volume's segmentation",
+                "The bone in the volume, and other regions; needed unless a network segments the volume.",
+                required=False,
+            ),
             Input(
                 "slices",
                 "slices",
@@ -127,8 +140,20 @@ METHODS = (
                 "slice_labels",
                 "labels",
                 "Slices' segmentation",
-                "The same bone in the slices: a stack of labels in their order.",
+                "The same bone in the slices: a stack of labels in their order. Where only some are painted, two or "
+                "more and best some that look different, a random forest learns of them to segment the others; none "
+                "is needed where a network segments slices.",
+                required=False,
                 frame="slices",
+            ),
+            Input(
+                "network",
+                "weights",
+                "Network",
+                "Weights of a UNet of MONAI that segments the bone, a .safetensors, .pt or .pth file: a 2D one "
+                "segments the slices that are not painted, from the image that is compared or from all maps; a 3D one "
+                "segments the volume.",
+                required=False,
             ),
         ),
         parameters_type=HipQmriParameters,
@@ -139,6 +164,16 @@ METHODS = (
             Output("slices", "sequence", "Placed slices", "The slices that were compared, where they belong."),
             Output("emulated", "sequence", "Emulated slices", "What the volume would show there."),
             Output("solid", "labels", "Reconstruction", "The bone made of the silhouettes, on the volume's grid."),
+            Output(
+                "segmented_volume", "labels", "Volume's segmentation", "That was used: given, or made from what was."
+            ),
+            Output(
+                "segmented_slices",
+                "labels",
+                "Slices' segmentation",
+                "That was used, a stack in the slices' order.",
+                frame="moving",
+            ),
             Output("surface", "surface", "Reconstructed surface", "The same as a surface."),
             Output("arrangement", "table", "Arrangement", "Place, flips, own motion and similarity of each slice."),
             Output("regions", "table", "Regions", "What each map measures in each region."),

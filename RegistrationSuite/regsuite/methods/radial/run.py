@@ -13,10 +13,11 @@ from regsuite.errors import InputError
 from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
 from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Refined, Search, refine
+from regsuite.methods.radial.segmentation import Segmentation
 from regsuite.methods.radial.telling import Told
 from regsuite.progress import Context, Part, Progress
 from regsuite.registration import Registration
-from regsuite.spatial import Image, LabelImage
+from regsuite.spatial import Image
 from regsuite.spatial.radial import Arrangement, frame_of, in_order
 from regsuite.spatial.slice_sets import SliceSet
 
@@ -38,10 +39,13 @@ class Run:
     def __init__(self, inputs: Inputs, parameters: HipQmriParameters, context: Context) -> None:
         self.parameters, self.progress, self.device = parameters, context.progress, context.device
         self.image: Image = inputs["fixed"]
-        self.labels: LabelImage = inputs["fixed_labels"]
         self.set: SliceSet = inputs["slices"]
-        self.drawn: LabelImage = inputs["slice_labels"]
-        self.notes: list[str] = list(self.set.notes)
+        segmentation = Segmentation.by(self.set, self.compared, context, inputs.get("network"))
+        self.drawn = segmentation.of_slices(inputs.get("slice_labels"), Part(self.progress, 0.0, 0.02))
+        self.labels = segmentation.of_volume(
+            self.image, inputs.get("fixed_labels"), parameters.volume_segmentation, Part(self.progress, 0.02, 0.05)
+        )
+        self.notes: list[str] = [*self.set.notes, *segmentation.notes]
 
     def registration(self) -> Registration:
         """The result."""
@@ -54,6 +58,7 @@ class Run:
         self.progress.step(0.9, "placing the maps")
         told = Told(self.image, self.labels, self.set, self.compared, slices, volume, placed, refined)
         result = told.registration(self.parameters.reconstruction)
+        result.labels |= {"segmented_volume": self.labels, "segmented_slices": self.drawn}
         result.notes = self.notes + result.notes
         result.record = {"chosen": self._chosen(placed, slices)}
         return result
@@ -94,13 +99,6 @@ class Run:
 
     def prepared(self) -> tuple[Slices, Volume]:
         """The inputs as the search takes them."""
-        shape = (self.set.count, *self.set.grids[0].shape[1:])
-        if tuple(self.drawn.grid.shape) != shape:
-            told, wanted = (" x ".join(map(str, each)) for each in (self.drawn.grid.shape, shape))
-            raise InputError(
-                f"The slices' segmentation is of {told} voxels and the slices of {wanted}: segment all slices, in "
-                "their order."
-            )
         thickness = self.parameters.thickness or self.set.thickness
         slices = prepared_slices(self.set.maps[self.compared], self.drawn_bone.float(), thickness)
         return slices.to(self.device), prepared_volume(self.image.to(self.device), self.labels, self.bone)
