@@ -165,7 +165,7 @@ def test_a_benchmark_that_is_not_known() -> None:
         [sys.executable, str(TESTING / "Benchmarks" / "run.py"), "nothing"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    names = "NAME=metamorphosis, NAME=mo-bcpd, NAME=atlas-slice"
+    names = "NAME=metamorphosis, NAME=mo-bcpd, NAME=atlas-slice, NAME=hip-qmri"
     assert done.stderr == f"There is no benchmark 'nothing': choose one of {names}.\n"
     assert done.stdout == ""
 
