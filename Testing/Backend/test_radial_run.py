@@ -138,11 +138,12 @@ class TestBadInput:
         with pytest.raises(InputError, match="give each of the 6 slices another one"):
             run(inputs_of(*case()), places=[1, 2, 2, 4, 5, 6])
 
-    def test_a_slice_without_bone(self) -> None:
+    def test_a_slice_with_hardly_any_bone(self) -> None:
         made, acquired = case()
         drawn = acquired.silhouette_stack()
         empty = drawn.data.clone()
         empty[0, 0, 2] = 0
+        empty[0, 0, 2, 40, 40:44] = 1
         with pytest.raises(InputError, match="Slice 3 shows no bone"):
             run({**inputs_of(made, acquired), "slice_labels": dataclasses.replace(drawn, data=empty)})
 
