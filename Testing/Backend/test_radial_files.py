@@ -293,6 +293,7 @@ def test_the_command_line_writes_everything(run: tuple[Path, dict[str, np.ndarra
     assert {each.name for each in out.iterdir()} == {
         "transform.h5", "inverse.h5", "warped.nii.gz", "solid.seg.nrrd", "surface.vtp", "slices", "emulated", "T2",
         "arrangement.csv", "regions.csv", "search.csv", "report.json", "report.html", "pictures",
+        "segmented_slices.seg.nrrd", "segmented_volume.seg.nrrd",
     }  # fmt: skip
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     places, turned = report["chosen"]["places"], report["chosen"]["turned"]
