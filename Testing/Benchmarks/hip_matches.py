@@ -15,7 +15,7 @@ from regsuite.catalog import method as declared
 from regsuite.methods.radial import run_hip_qmri
 from regsuite.methods.radial.arrange import laid_around
 from regsuite.methods.radial.refine import SEARCHED, Compared
-from regsuite.methods.radial.run import Run
+from regsuite.methods.radial.run import Run, plane_of
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
 from regsuite.solvers.slice_fit import Level, halved, voted
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from Benchmarks import hip_peer
 from Benchmarks.hip_cases import RadialCase, hip_case, radial_case
-from Benchmarks.hip_trials import prepared_run, rigid_error
+from Benchmarks.hip_trials import prepared_run, rigid_error, slices_error
 
 Values = dict[str, Any]
 _AT_ONCE = 6
@@ -142,18 +142,14 @@ def whole(seed: int) -> Values:
     names = ["preparing", *(name for name, _ in steps.begun)]
     moments = [started, *(moment for _, moment in steps.begun), ended]
     each = [[name, after - before] for name, before, after in zip(names, moments[:-1], moments[1:], strict=True)]
-    error = rigid_error(result.inverse.matrix @ _in_scanner(case), case)
+    planes = [plane_of(each.grid.affine, each.grid.shape) for each in result.sequences["slices"]]
+    error = slices_error(torch.stack(planes), case)
     return {"seconds": ended - started, "steps": each, "memory_gb": memory.peak_mb() * 1024**2 / 1e9, "error": error}
 
 
 def full_case(seed: int) -> RadialCase:
     """A phantom hip in a volume of 256 x 256 x 160."""
     return hip_case(seed, _VOXEL, [n * step for n, step in zip(_SHAPE, _VOXEL, strict=True)])
-
-
-def _in_scanner(case: RadialCase) -> Tensor:
-    """(K, 4, 4): the true planes in the scanner's space."""
-    return case.acquisition.truth.matrix @ case.nominal
 
 
 def _result(case: RadialCase, progress: Progress) -> Registration:

@@ -270,8 +270,7 @@ class Whole(Slices):
         return [
             row("time", data, "s", found["seconds"], goal="<= 60"),
             row("memory of the process, at most", data, "GB", found["memory_gb"], goal="< 3"),
-            row("error", data, "mm", found["error"][0]),
-            row("error", data, "°", found["error"][1]),
+            row("error over each slice", data, "mm", found["error"]),
         ]
 
     def values(self) -> list[Row]:
