@@ -86,6 +86,8 @@ def _range(item: Parameter) -> str:
         return "true, false"
     if item.columns:
         return ", ".join(f"`{column.name}`" for column in item.columns)
+    if item.minimum is None and item.maximum is None:
+        return "any"
     low, high = (_value(limit) for limit in (item.minimum, item.maximum))
     return f"{low} to {high}"
 
