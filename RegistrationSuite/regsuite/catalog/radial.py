@@ -172,7 +172,7 @@ METHODS = (
                 "labels",
                 "Slices' segmentation",
                 "That was used, a stack in the slices' order.",
-                frame="moving",
+                frame="slices",
             ),
             Output("surface", "surface", "Reconstructed surface", "The same as a surface."),
             Output("arrangement", "table", "Arrangement", "Place, flips, own motion and similarity of each slice."),
