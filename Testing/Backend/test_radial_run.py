@@ -12,13 +12,14 @@ import torch
 from regsuite.catalog import method
 from regsuite.errors import Cancelled, InputError
 from regsuite.methods.radial import run_hip_qmri
-from regsuite.methods.radial.placing import painted
+from regsuite.methods.radial.placing import header_plane, painted, placed_grid
 from regsuite.phantoms import RadialAcquisition, RadialRecipe, hip, radial_acquisition
 from regsuite.phantoms.hip import FEMUR, Hip
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image
 from regsuite.spatial.radial import Arrangement, frame_of
+from scipy.spatial.transform import Rotation
 
 RECIPE = RadialRecipe(shape=(96, 96), pixel=1.6, shift=12.0, turn=25.0, motion=(0.8, 0.8), segmentation_error=0.1)
 
@@ -189,3 +190,16 @@ def test_painted_voxels_take_the_nearest_slices_pixels() -> None:
     into = painted([Image.from_array(values, flat)], grid, 1.5, -1.0).array()
     assert np.array_equal(into[2], values[0])
     assert (into[[0, 1, 4, 5]] == -1).all()
+
+
+def test_a_slices_header_plane_puts_its_grid_where_it_lies() -> None:
+    turn = Rotation.from_euler("xyz", [20, -35, 50], degrees=True).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn[:, [2, 1, 0]] @ np.diag([4.0, 0.8, 0.6]), [5, -7, 11]
+    affine[:3, 0] = np.cross(affine[:3, 2], affine[:3, 1]) / (0.8 * 0.6) * 4.0
+    grid = Grid.from_affine((1, 30, 40), affine)
+    plane = header_plane(grid)
+    # Pixel (row 3, column 10), by hand, from the middle of the slice.
+    there = plane.numpy() @ [(10 - 39 / 2) * 0.6, (3 - 29 / 2) * 0.8, 0, 1]
+    assert np.allclose(there[:3], grid.to_world([0, 3, 10]))
+    assert placed_grid(grid, plane).same_as(grid)

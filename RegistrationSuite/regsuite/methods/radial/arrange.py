@@ -28,7 +28,7 @@ from regsuite.spatial.radial import Arrangement
 from regsuite.spatial.rigid import rigid_moves
 
 _LIKELY = 8
-"""Arrangements that are laid on the bone; each comes with its mirror image."""
+"""Arrangements that are laid on the bone, mirror images among them."""
 _COARSE = 1.2
 """mm a pixel, of silhouettes that are compared with each other."""
 _EMULATED = 3.6
@@ -36,7 +36,6 @@ _EMULATED = 3.6
 _ROUNDS = 4
 _TILTS = (-25.0, 0.0, 25.0)
 """Degrees, about each axis, of the starts of slices in known planes."""
-_SAME = 1e-3
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Placed:
     nominal: (K, 4, 4) float64, from a slice's (right, down, across) mm to the scanner's RAS mm, as planned; pose:
     (4, 4) float64, from the scanner's to the volume's RAS mm; arrangement: None where headers tell of any planes;
     unlike: what the fit of outlines leaves, 0 to 1; next: the same of the best of the other arrangements, infinite
-    where none was tried; swapped: how many slices the volume moved to other places.
+    where none was tried.
     """
 
     nominal: Tensor
@@ -54,7 +53,6 @@ class Placed:
     arrangement: Arrangement | None
     unlike: float
     next: float = math.inf
-    swapped: int = 0
 
     @property
     def planes(self) -> Tensor:
@@ -149,17 +147,15 @@ def _agreed(slices: Slices, volume: Volume, frame: Tensor, placed: Placed, progr
     small = slices.coarser(_EMULATED)
     shape = (small.pictures.shape[2], small.pictures.shape[3])
     shown = emulator(volume.picture, volume.grid, shape, small.pixel, slices.thickness, small.pixel)
-    swapped = 0
     for _ in range(_ROUNDS):
         progress.check()
         arrangement = _assigned(small, shown, placed.pose @ frame)
         if arrangement == placed.arrangement:
             break
-        swapped += _differ(placed.nominal, frame @ arrangement.planes())
         nominal = frame @ arrangement.planes()
         poses, costs = _fitted(slices, volume, nominal[None], placed.pose)
         placed = replace(placed, nominal=nominal, arrangement=arrangement, pose=poses[0], unlike=float(costs[0]))
-    return replace(placed, swapped=swapped)
+    return placed
 
 
 def _assigned(slices: Slices, shown: Emulator, pose: Tensor) -> Arrangement:
@@ -177,8 +173,3 @@ def _assigned(slices: Slices, shown: Emulator, pose: Tensor) -> Arrangement:
     return Arrangement(
         tuple(int(place) for place in places), tuple(one for one, _ in chosen), tuple(other for _, other in chosen)
     )
-
-
-def _differ(one: Tensor, other: Tensor) -> int:
-    """How many planes (K, 4, 4) are not the same."""
-    return int(((one - other).abs().amax(dim=(1, 2)) > _SAME).sum())

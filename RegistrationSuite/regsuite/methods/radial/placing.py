@@ -23,6 +23,16 @@ def placed(image: Image, plane: Tensor) -> Image:
     return replace(image, grid=placed_grid(image.grid, plane))
 
 
+def header_plane(grid: Grid) -> Tensor:
+    """(4, 4) float64: from a slice's (right, down, across) mm to where its own grid (1, H, W) lies, RAS mm."""
+    axes = torch.tensor(grid.direction, dtype=torch.float64)
+    plane = torch.eye(4, dtype=torch.float64)
+    plane[:3, 0], plane[:3, 1] = axes[:, 2], axes[:, 1]
+    plane[:3, 2] = torch.linalg.cross(plane[:3, 0], plane[:3, 1])
+    plane[:3, 3] = torch.from_numpy(grid.centre)
+    return plane
+
+
 def placed_grid(grid: Grid, plane: Tensor) -> Grid:
     """Of shape (1, H, W)."""
     _, rows, columns = grid.shape

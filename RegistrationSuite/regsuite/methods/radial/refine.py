@@ -17,8 +17,9 @@ from regsuite.solvers.slice_fit import Polished, Prior, halved, polished, voted
 SEARCHED = 3.6
 """mm a pixel, of the search."""
 _DESCENT = ((2.4, 25), (1.8, 25))
-"""mm a pixel and iterations of the descent of all slices together; the second is of each slice's own motion, too."""
+"""mm a pixel and iterations of the descent of all slices together; the second only where none moves on its own."""
 _FINE = 1.2
+"""mm a pixel, of the last descent, which each slice's own motion joins."""
 _FINE_ITERATIONS = 20
 _ORDER = (2, 0, 1, 3, 4, 5)
 """Of the search's numbers: the turn about the axis first."""
@@ -66,7 +67,7 @@ def refine(
         part = Part(progress, 0.3 + 0.15 * number, 0.45 + 0.15 * number)
         done = polished(level.energy, move @ planes, frame, None, iterations, part)
         move = done.move @ move
-    done = _own(slices, volume, move @ planes, frame, search, Part(progress, 0.6, 1.0))
+    done = _last(slices, volume, move @ planes, frame, search, Part(progress, 0.6, 1.0))
     move = done.move @ move
     return Refined(
         done.planes,
@@ -79,7 +80,9 @@ def refine(
     )
 
 
-def _own(slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress) -> Polished:
+def _last(
+    slices: Slices, volume: Volume, planes: Tensor, frame: Tensor, search: Search, progress: Progress
+) -> Polished:
     prior = Prior(*search.own, search.weight) if search.own else None
     level = Compared.at(slices, volume, _FINE, search.spread)
     return polished(level.energy, planes, frame, prior, _FINE_ITERATIONS, progress)

@@ -11,6 +11,7 @@ from torch import Tensor
 from regsuite.catalog.radial import HipQmriParameters
 from regsuite.errors import InputError
 from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
+from regsuite.methods.radial.placing import header_plane
 from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Refined, Search, refine
 from regsuite.methods.radial.segmentation import Segmentation
@@ -109,7 +110,7 @@ class Run:
         """By the outlines of the bone."""
         chosen = self.parameters
         if chosen.arrangement == "automatic" and self.set.distinct and not any(chosen.places):
-            nominal = torch.stack([plane_of(grid.affine, grid.shape) for grid in self.set.grids])
+            nominal = torch.stack([header_plane(grid) for grid in self.set.grids])
             return self._of_this_side(slices, volume, laid(slices, volume, nominal))
         axis = self.set.axis(one_pose="localizer" if chosen.axis == "localizer" else "slice")
         if axis is None:
@@ -180,14 +181,3 @@ class Run:
                 "Another arrangement of the slices fits nearly as well: look at the picture of the arrangement, and "
                 "give the places where it is wrong."
             )
-
-
-def plane_of(affine: Any, shape: Any) -> Tensor:
-    """(4, 4) float64: from a slice's (right, down, across) mm to RAS mm, of a grid (1, H, W)."""
-    down, right = (torch.as_tensor(affine[:3, column], dtype=torch.float64) for column in (1, 2))
-    plane = torch.eye(4, dtype=torch.float64)
-    plane[:3, 0], plane[:3, 1] = right / right.norm(), down / down.norm()
-    plane[:3, 2] = torch.linalg.cross(plane[:3, 0], plane[:3, 1])
-    middle = right * (shape[2] - 1) / 2 + down * (shape[1] - 1) / 2
-    plane[:3, 3] = torch.as_tensor(affine[:3, 3], dtype=torch.float64) + middle
-    return plane
