@@ -143,11 +143,12 @@ def remove(nodes: Sequence[Any]) -> None:
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     folders = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in nodes}
     remove_nodes(nodes)
-    for folder in folders:
-        while folder not in (0, hierarchy.GetSceneItemID()) and not hierarchy.GetNumberOfItemChildren(folder):
-            parent = hierarchy.GetItemParent(folder)
+    kept = {0, hierarchy.GetSceneItemID()}
+    while folders := {each for each in folders - kept if not hierarchy.GetNumberOfItemChildren(each)}:
+        above = {hierarchy.GetItemParent(each) for each in folders}
+        for folder in folders:
             hierarchy.RemoveItem(folder)
-            folder = parent
+        folders = above
 
 
 def _check_outputs(chosen: Mapping[str, Any], inputs: Sequence[Any]) -> None:

@@ -14,8 +14,9 @@ from regsuite import memory
 from regsuite.catalog import method as declared
 from regsuite.methods.radial import run_hip_qmri
 from regsuite.methods.radial.arrange import laid_around
+from regsuite.methods.radial.placing import header_plane
 from regsuite.methods.radial.refine import SEARCHED, Compared
-from regsuite.methods.radial.run import Run, plane_of
+from regsuite.methods.radial.run import Run
 from regsuite.progress import Context, Progress
 from regsuite.registration import Registration
 from regsuite.solvers.slice_fit import Level, halved, voted
@@ -142,7 +143,7 @@ def whole(seed: int) -> Values:
     names = ["preparing", *(name for name, _ in steps.begun)]
     moments = [started, *(moment for _, moment in steps.begun), ended]
     each = [[name, after - before] for name, before, after in zip(names, moments[:-1], moments[1:], strict=True)]
-    planes = [plane_of(each.grid.affine, each.grid.shape) for each in result.sequences["slices"]]
+    planes = [header_plane(each.grid) for each in result.sequences["slices"]]
     error = slices_error(torch.stack(planes), case)
     return {"seconds": ended - started, "steps": each, "memory_gb": memory.peak_mb() * 1024**2 / 1e9, "error": error}
 
