@@ -29,7 +29,7 @@ def done(view: views.SliceView, panel: Any) -> Any:
         panel.form.inputs[role].selector.setCurrentNode(node)
     panel.before = set(contents())
     iterations = next(each for each in panel.form.forms.fields if each.parameter.name == "iterations")
-    iterations.widget.value = 5
+    iterations.widget.value = 2
     panel.ui.applyButton.click()
     wait(lambda: not panel.runner.running, 300)
     assert panel.ui.statusLabel.text.startswith("Done in "), panel.ui.statusLabel.text
