@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ def _marked(image: Image) -> Image:
     return Image(data, image.grid, image.name)
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[..., AnyCase]] = {
     "brain": _brain,
     "whole head": _whole_head,
     "toy": phantoms.toy_triangle,

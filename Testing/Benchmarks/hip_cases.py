@@ -102,8 +102,9 @@ def radial_case(kind: str, seed: int, folders: Mapping[str, str]) -> RadialCase:
     rng = np.random.default_rng([seed, 17])
     centre = centre + _OFF_AXIS[0] * rng.random() * _direction(rng)
     tilt = Rotation.from_rotvec(_OFF_AXIS[1] * rng.random() * _direction(rng), degrees=True)
-    shown = [drawn_out(each, _BEYOND[kind]) for each in (volume, tissues)]
-    made = radial_acquisition(*shown, bone, centre, tilt.apply(normal), recipe=RECIPE, seed=seed)
+    beyond = _BEYOND[kind]
+    shown, segmented = drawn_out(volume, beyond), drawn_out(tissues, beyond)
+    made = radial_acquisition(shown, segmented, bone, centre.tolist(), tilt.apply(normal), recipe=RECIPE, seed=seed)
     return RadialCase(volume, tissues, bone, torch.from_numpy(centre), made)
 
 

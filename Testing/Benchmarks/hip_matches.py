@@ -169,6 +169,7 @@ def kept(kind: str, seed: int, folders: Mapping[str, str]) -> Values:
         for placed, given in zip(result.sequences[name], images, strict=True)
     ]
     known = np.concatenate([image.array().ravel() for image in case.acquisition.slices])
+    assert result.warped is not None
     painted = result.warped.array()
     strange = np.setdiff1d(painted[painted != 0], known)
     return {"same": sum(same), "maps": len(same), "strange": len(strange)}

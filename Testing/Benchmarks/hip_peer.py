@@ -109,7 +109,7 @@ def _painted(
     affine = affine[:, [2, 1, 0, 3]]
     points = torch.stack(torch.meshgrid(side, side, side, indexing="ij"), dim=-1).flip(-1) @ frame[:3, :3].T
     points = points + frame[:3, 3]
-    flat, values = pixel_grid(pictures.shape[1:], pixel), torch.zeros(points.shape[:-1])
+    flat, values = pixel_grid((pictures.shape[1], pictures.shape[2]), pixel), torch.zeros(points.shape[:-1])
     nearest = torch.full(points.shape[:-1], torch.inf, dtype=torch.float64)
     for picture, plane in zip(pictures, planes, strict=True):
         back = torch.linalg.inv(plane)

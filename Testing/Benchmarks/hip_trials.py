@@ -97,6 +97,7 @@ def _dices(case: RadialCase, slices: Slices, placed: Placed, move: Tensor) -> Va
     ).all(dim=1)
     points, there, away = points[within], there[within], away[within]
     bone = sample(case.tissues.mask(case.bone)[None, None].double(), grid, there, "nearest")[0, 0] > 0.5
+    assert placed.arrangement is not None
     found: Values = {}
     for name, make in (("radial", radial_solid), ("visual hull", visual_hull)):
         solid = make(slices.silhouettes.double(), slices.pixel, placed.arrangement, points)

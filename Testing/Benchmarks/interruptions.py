@@ -12,6 +12,7 @@ from typing import Any
 
 from regsuite import jobs, phantoms
 from regsuite.jobs import Job, Message, WorkerClient
+from regsuite.registration import Registration
 
 from Benchmarks.workshop import Missing
 
@@ -49,7 +50,7 @@ def interrupt(how: str, count: int, every: int) -> dict[str, Any]:
             left += _leftovers(Path(folder))
         client.submit(task)
         again = _wait(client, "done")[-1].result
-        assert again is not None
+        assert isinstance(again, Registration)
         client.close()
         left += _leftovers(Path(folder))
     points = case.fixed.grid.points()

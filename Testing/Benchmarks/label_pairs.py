@@ -135,7 +135,7 @@ def _shifted(labels: LabelImage, shift: np.ndarray) -> LabelImage:
 
 def _cut(labels: LabelImage, slab: Grid) -> LabelImage:
     """Slices near a slab of the same orientation: what lies farther has no counterpart."""
-    heights = labels.grid.to_world([[k, 0, 0] for k in range(labels.grid.shape[0])])[:, 2]
+    heights = labels.grid.to_world(np.array([[k, 0, 0] for k in range(labels.grid.shape[0])]))[:, 2]
     low, high = slab.corners()[:, 2].min() - _SLAB_MM, slab.corners()[:, 2].max() + _SLAB_MM
     rows = np.flatnonzero((heights >= low) & (heights <= high))
     start, stop = int(rows[0]), int(rows[-1]) + 1

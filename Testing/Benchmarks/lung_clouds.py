@@ -80,7 +80,8 @@ def _found(clouds: list[Cloud], kinds: int, range: float) -> Drift:
     ones = torch.ones(kinds)
     kernel = Kernel(_DEVIATION * ones, range * ones, torch.ones(kinds, kinds))
     settings = Settings([0.0] * kinds, [1.0] * kinds)
-    return drift(*clouds, kernel, torch.eye(kinds), settings, Progress())
+    fixed, moving = clouds
+    return drift(fixed, moving, kernel, torch.eye(kinds), settings, Progress())
 
 
 def clouds_for_peer(folder: str, case: int, keypoints: bool, file: str) -> None:

@@ -74,7 +74,7 @@ class Lungs(Measured):
         found = {BEFORE: self.workshop.run("lung_clouds:before", **given)}
         for title, (keypoints, kinds, range_) in _WAYS.items():
             if with_keypoints or not keypoints:
-                how = {"keypoints": keypoints, "kinds": kinds, "range": range_}
+                how: dict[str, Any] = {"keypoints": keypoints, "kinds": kinds, "range": range_}
                 found[title] = self.workshop.run("lung_clouds:registered", **given, **how)
         try:
             return {**found, **self._pycpd(given, with_keypoints)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from Benchmarks.common import Group, Measured
 from Benchmarks.organ_ways import OURS
 from Benchmarks.rows import Row, row
@@ -19,7 +21,7 @@ class Fields(Measured):
 
     def carried(self) -> list[Row]:
         """At the volume's own resolution."""
-        given = {"shape": _SHAPE, "spacing": _SPACING, "parameters": OURS.parameters()}
+        given: dict[str, Any] = {"shape": _SHAPE, "spacing": _SPACING, "parameters": OURS.parameters()}
         found = self.workshop.run("organ_cases:carried", **given)
         size = " x ".join(map(str, found["shape"][::-1]))
         data = f"five organs in 256 x 256 x 200 of {_SPACING[-1]} x {_SPACING[-2]} x {_SPACING[0]} mm, field of {size}"

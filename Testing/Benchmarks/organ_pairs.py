@@ -62,14 +62,16 @@ class Pairs(Measured):
     def _found(self, pairs: list[str], **more: Any) -> Found:
         found: Found = {BEFORE: [self.workshop.run("label_pairs:before", pair=pair) for pair in pairs]}
         for way in WAYS:
-            given = {"method": way.method, "parameters": way.parameters(**more)}
+            given: dict[str, Any] = {"method": way.method, "parameters": way.parameters(**more)}
             found[way.title] = [self.workshop.run("label_pairs:registered", pair=pair, **given) for pair in pairs]
         return found
 
     def _tables(self, name: str, found: Found) -> None:
         lines: list[list[Any]] = []
         for title, figures in found.items():
-            costs = [[each.get(key) for each in figures] for key in ("folded_fraction", "seconds", "memory_mb")]
+            costs: list[list[Any]] = [
+                [each.get(key) for each in figures] for key in ("folded_fraction", "seconds", "memory_mb")
+            ]
             means = [spread(_means(figures, part, place)) for part, _ in _PARTS for place in (0, 1)]
             lines.append([title, *means, *(None if None in cost else spread(cost) for cost in costs)])
         measures = [f"{title}, {name}" for _, title in _PARTS for name in ("Dice", "mm")]

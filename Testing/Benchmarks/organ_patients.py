@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from statistics import fmean
+from typing import Any
 
 from Benchmarks.common import Figures, Group, Measured, Way
 from Benchmarks.organ_ways import BCPD, BEFORE, GMC, OMC, OURS, WAYS
@@ -43,9 +44,9 @@ class Patients(Measured):
         folder, seeds = str(self.workshop.folder), list(range(count))
         return self.workshop.run("organ_cases:make", folder=folder, seeds=seeds, motions=_MOTIONS, labels=labels)
 
-    def _errors(self, way: Way, cases: list[str], wrong: str = "", **more: object) -> list[Figures]:
+    def _errors(self, way: Way, cases: list[str], wrong: str = "", **more: Any) -> list[Figures]:
         parameters = way.parameters(**{"points": _POINTS, **more})
-        options = {"wrong": wrong, "share": _SWAPPED} if wrong else {}
+        options: dict[str, Any] = {"wrong": wrong, "share": _SWAPPED} if wrong else {}
         return self.workshop.run("organ_cases:errors", cases=cases, method=way.method, parameters=parameters, **options)
 
     def landmarks(self, count: int) -> list[Row]:
@@ -103,7 +104,7 @@ class Patients(Measured):
         self.workshop.tables["wrong labels"] = table(columns, lines)
         if self.workshop.pictures is not None:
             file = str(self.workshop.pictures / "wrong-labels.png")
-            options = {"parameters": OURS.parameters(points=_POINTS), "share": _SWAPPED, "file": file}
+            options: dict[str, Any] = {"parameters": OURS.parameters(points=_POINTS), "share": _SWAPPED, "file": file}
             self.workshop.run("look_organs:wrong_labels", case=cases[0], **options)
         return rows
 
@@ -111,7 +112,7 @@ class Patients(Measured):
         """Against G as a matrix of full rank."""
         points = _FULL_POINTS if self.full else _FULL_FEW
         cases = self._cases(1)
-        given = {"cases": cases, "method": OMC.method, "parameters": OMC.parameters(points=points)}
+        given: dict[str, Any] = {"cases": cases, "method": OMC.method, "parameters": OMC.parameters(points=points)}
         low, whole = (self.workshop.run(f"organ_cases:{how}", **given)[0] for how in ("errors", "errors_by_all_of_g"))
         data = f"a simulated patient, {low['points']} points, {OMC.title}, rank {low['rank']}"
         return [

@@ -47,7 +47,7 @@ Group = tuple[str, str, Callable[[], Sequence[Row]]]
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark of that name; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n")[0])
     parser.add_argument("name", nargs="?", default="")
     parser.add_argument("--full", action="store_true", help="every case, not a few")
     parser.add_argument("--only", default="", metavar="TEXT", help="only where this is in claim and data")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from Benchmarks.common import EVOLVING, Figures, Group, Made, Measured
 from Benchmarks.rows import Row, row
 
 _STEPS = 10
-_SETTINGS = {"steps": _STEPS, "kernel_widths": [6.0, 15.0]}
+_SETTINGS: dict[str, Any] = {"steps": _STEPS, "kernel_widths": [6.0, 15.0]}
 """Smoothness widths as of a head, which an image marked at its corners would seem to exceed."""
 
 

@@ -61,7 +61,7 @@ class Encoder:
 
     def _trained(self, name: str, parameters: dict[str, Any], device: str) -> Figures:
         file = str(self.workshop.folder / f"{name}.safetensors")
-        given = {"folders": self.folders, "parameters": parameters, "file": file, "device": device}
+        given: dict[str, Any] = {"folders": self.folders, "parameters": parameters, "file": file, "device": device}
         return {**self.workshop.run("slice_trials:trained", **given), "file": file}
 
 

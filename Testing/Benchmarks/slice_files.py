@@ -92,7 +92,7 @@ def _tiles(brains: Brains) -> Iterator[np.ndarray]:
 def identified(folders: dict[str, str], encoder: str, file: str) -> dict[str, Any]:
     """By atlas-slice with its defaults; peak_mb: of the process since the file was opened."""
     brains = Brains(folders)
-    inputs = {"moving": brains.template, "moving_labels": brains.labels, "encoder": encoder}
+    inputs: dict[str, Any] = {"moving": brains.template, "moving_labels": brains.labels, "encoder": encoder}
     memory.reset_peak()
     with Cost() as reading:
         io.read_section(file)

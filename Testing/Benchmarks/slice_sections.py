@@ -90,7 +90,7 @@ def _on_tissue(grid: Grid, true: Transform, labels: LabelImage) -> torch.Tensor:
     """(N, 3) mm: points of the section that lie in the brain by the anchoring."""
     points = grid.points(torch.float64)[0, ::_APART, ::_APART].reshape(-1, 3)
     index = np.round(labels.grid.to_index(true.points(points).numpy())).astype(int)
-    inside = ((index >= 0) & (index < np.array(labels.grid.shape))).all(axis=1)
+    inside = np.all((index >= 0) & (index < np.array(labels.grid.shape)), axis=1)
     inside[inside] = labels.array()[tuple(index[inside].T)] > 0
     return points[torch.from_numpy(inside)]
 

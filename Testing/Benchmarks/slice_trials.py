@@ -33,7 +33,7 @@ def trained(folders: Folders, parameters: Values, file: str, device: str = "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise Missing("PyTorch finds no GPU here.")
     brains = Brains(folders)
-    inputs = {"moving": brains.template, "moving_labels": brains.labels}
+    inputs: Values = {"moving": brains.template, "moving_labels": brains.labels}
     with Cost() as cost:
         result = jobs.train(Job("atlas-encoder", inputs, parameters, device=device))
     write_checkpoint(file, result.checkpoint)
@@ -68,7 +68,7 @@ class _Trial:
 
     def __init__(self, brains: Brains, encoder: str, cut: str) -> None:
         some = next(cuts(brains, "microscopy", False, False, 1, 0)).image
-        inputs = {"fixed": some, "moving": brains.template, "moving_labels": brains.labels}
+        inputs: Values = {"fixed": some, "moving": brains.template, "moving_labels": brains.labels}
         parameters = declared("atlas-slice").check_values({"cut": cut, "deformation": "none"})
         self.run = Run({**inputs, "encoder": read_checkpoint(encoder)}, parameters, Context())
 
