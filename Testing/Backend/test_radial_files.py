@@ -366,6 +366,29 @@ def test_every_picture_is_drawn() -> None:
         assert picture.caption.endswith(".")
 
 
+SEEN = {
+    "as most do": (np.eye(3), 60),
+    "protanopia": ([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]], 36),
+    "deuteranopia": ([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]], 36),
+    "tritanopia": ([[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]], 36),
+}  # fmt: skip
+"""Matrices of linear RGB (Machado et al. 2009, severity 1), and how far apart colours should be in CIELAB."""
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_of_six_places_are_well_apart(eyes: str) -> None:
+    matrix, least = SEEN[eyes]
+    shown = subject()
+    coded = np.array([shown.colour(number) for number in range(6)])
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = np.clip(linear @ np.transpose(matrix), 0, 1) @ to_xyz.T / to_xyz.sum(axis=1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1)[~np.eye(6, dtype=bool)]
+    assert apart.min() > least
+
+
 def test_slices_stand_upright_in_the_order_of_their_places() -> None:
     """Each like what the volume shows in a plane of the fan that is neither mirrored nor turned."""
     shown, case = subject(), samples.case()
