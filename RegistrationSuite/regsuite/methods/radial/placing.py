@@ -59,22 +59,20 @@ def painted(slices: Sequence[Image], grid: Grid, thickness: float, empty: float 
             each.grid.direction, dtype=torch.float64
         )
         pixel = torch.round(index[:, 1:] / torch.tensor(each.grid.spacing[1:], dtype=torch.float64)).long()
-        shape, there = torch.tensor(each.grid.shape[1:]), voxels.unbind(dim=1)
-        away = index[:, 0].abs().float()
-        own = ((pixel >= 0) & (pixel < shape)).all(dim=1) & (away <= nearest[there])
-        rows, columns = pixel[own].unbind(dim=1)
-        taken = tuple(axis[own] for axis in there)
-        values[(0, 0, *taken)] = each.data[0, 0, 0, rows, columns]
-        nearest[taken] = away[own]
+        away, known = index[:, 0].abs().float(), nearest[voxels[:, 0], voxels[:, 1], voxels[:, 2]]
+        own = ((pixel >= 0) & (pixel < torch.tensor(each.grid.shape[1:]))).all(dim=1) & (away <= known)
+        (k, j, i), (rows, columns) = voxels[own].unbind(dim=1), pixel[own].unbind(dim=1)
+        values[0, 0, k, j, i] = each.data[0, 0, 0, rows, columns]
+        nearest[k, j, i] = away[own]
     return Image(values, grid, slices[0].name)
 
 
 def _near(plane: Grid, grid: Grid, reach: float) -> Tensor:
     """(N, 3): the voxels of a grid within ``reach`` mm of a slice's plane, and few others."""
     normal = np.asarray(plane.direction)[:, 0]
-    start, *steps = (normal @ (grid.affine[:3, 3] - plane.origin), *(normal @ grid.affine[:3, :3]))
+    steps = normal @ grid.affine[:3, :3]
     ramps = [torch.arange(n, dtype=torch.float32) * float(step) for n, step in zip(grid.shape, steps, strict=True)]
-    ramps[0] += float(start)
+    ramps[0] += float(normal @ (grid.affine[:3, 3] - plane.origin))
     away = ramps[0][:, None, None] + (ramps[1][:, None] + ramps[2])
     return (away.abs_() <= reach + _ROUNDING).nonzero()
 

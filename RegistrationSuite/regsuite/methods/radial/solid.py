@@ -30,25 +30,27 @@ class Fan:
         """On a volume's grid; how: 'radial' or 'visual hull', as the parameter says."""
         make = radial_solid if how == "radial" else visual_hull
         data = torch.zeros(1, 1, *grid.shape, dtype=torch.int32)
-        start, stop = self._box(grid)
-        if (start < stop).all():
-            points = self.move.points(grid.cropped(start, stop - start).points(torch.float64))
-            box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
-            data[(0, 0, *box)] = make(self.silhouettes, self.pixel, self.arrangement, points).int()
+        box = self._box(grid)
+        inside = data[0, 0][box]
+        if inside.numel():
+            part = grid.cropped([each.start for each in box], inside.shape)
+            points = self.move.points(part.points(torch.float64))
+            inside[:] = make(self.silhouettes, self.pixel, self.arrangement, points).int()
         return LabelImage(data, grid, {1: "Reconstructed bone"}, {1: (0.9, 0.8, 0.5)})
 
     def dice(self, solid: LabelImage, bone: Tensor) -> float:
         """Of a solid and the bone (*shape) on its grid, as far as the slices reach."""
         made, voxels = solid.mask(), bone.nonzero()
         points = self.move.points(torch.from_numpy(solid.grid.to_world(voxels.numpy())))
-        there = voxels[reached(points, self.silhouettes, self.pixel)]
-        return float(2 * made[there.unbind(dim=1)].sum() / (made.sum() + len(there)))
+        k, j, i = voxels[reached(points, self.silhouettes, self.pixel)].unbind(dim=1)
+        return float(2 * made[k, j, i].sum() / (made.sum() + len(k)))
 
-    def _box(self, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-        """First voxel (3,) of those that the solid can reach, and the one behind the last."""
+    def _box(self, grid: Grid) -> tuple[slice, ...]:
+        """Those of the voxels that the solid can reach, by array axis."""
         radius, height = bounds(self.silhouettes, self.pixel)
         corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 3)
         corners *= torch.tensor([radius, radius, height], dtype=torch.float64)
         index = grid.to_index(self.move.inverse().points(corners).numpy())
         low, high = np.floor(index.min(axis=0)).astype(int), np.ceil(index.max(axis=0)).astype(int)
-        return np.clip(low, 0, grid.shape), np.clip(high + 1, 0, grid.shape)
+        ends = zip(np.clip(low, 0, grid.shape), np.clip(high + 1, 0, grid.shape), strict=True)
+        return tuple(slice(int(start), int(stop)) for start, stop in ends)
