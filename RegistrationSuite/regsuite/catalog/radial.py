@@ -12,11 +12,29 @@ HIP_QMRI = Citation(
     paper="hip-qmri",
 )
 
+STEPS = ("segmentation", "arrangement", "reconstruction", "initialisation", "refinement")
+"""Of the chain."""
+SIMILARITIES = (
+    "mutual information",
+    "normalised mutual information",
+    "correlation ratio",
+    "local correlation",
+    "gradient fields",
+)
+"""Of slices and what the volume shows there."""
+
 
 @dataclass(frozen=True)
 class HipQmriParameters:
     """Of the whole chain, in the order of its steps."""
 
+    until: str = parameter(
+        "refinement",
+        "Last step",
+        "Where the chain ends, so that what a step found can be looked at, and corrected, before the next one is run "
+        "from it.",
+        choices=STEPS,
+    )
     bone: int = parameter(
         0,
         "Bone",
@@ -69,6 +87,15 @@ class HipQmriParameters:
         "The solid that is made of the silhouettes: by mixing outlines around the axis, or the visual hull of the "
         "paper.",
         choices=("radial", "visual hull"),
+    )
+    similarity: str = parameter(
+        "mutual information",
+        "Similarity",
+        "What search and descent make as large as can be between the slices and what the volume shows there. The "
+        "contrasts may differ; 'local correlation' wants brightness that follows the other's within some millimetres, "
+        "or its inverse.",
+        choices=SIMILARITIES,
+        advanced=True,
     )
     turn: float = parameter(
         15.0, "Turn", "How far the search turns the slices at first.", unit="°", minimum=0.0, maximum=45.0

@@ -13,6 +13,9 @@ from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image, LabelImage, sample
 from regsuite.spatial.slice_sets import Axis, common_line
 
+COLOURS = ("#bf6060", "#00ffff", "#ff0000", "#6080bf", "#ffdf00", "#9f40ff", "#9fdf80")
+"""Of places. Any two of the first six are 37 apart in CIELAB, or more, as protanopes, deuteranopes and tritanopes see
+them (Machado et al. 2009, doi 10.1109/TVCG.2009.113), and 63 to others."""
 _SHARED_AXIS_MM = 8.0
 """How far a slice that has moved on its own may leave the axis."""
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -50,9 +53,21 @@ class FanSubject:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Of the arrangement's table, in the order of the slices."""
-        table = self.registration.tables["arrangement"]
+        """Of the arrangement's table, in the order of the slices; where there is none, no slice has a place."""
+        table = self.registration.tables.get("arrangement")
+        if table is None:
+            return [{"place": "", "mirrored": "", "turned": ""}] * len(self.slices)
         return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+    @property
+    def arranged(self) -> bool:
+        """Whether it was asked how the slices stand."""
+        return "arrangement" in self.registration.tables
+
+    @property
+    def laid(self) -> bool:
+        """Whether the slices were laid in the volume; until then they are where headers put them."""
+        return "regions" in self.registration.tables
 
     @cached_property
     def stands(self) -> list[Stand]:
@@ -104,11 +119,10 @@ class FanSubject:
         same = [value for value in self.slice_labels.values() if self.slice_labels.name_of(value).lower() == name]
         return self.slice_labels.mask(same[0] if same else None)[number].cpu().float().numpy()
 
-    def colour(self, number: int) -> Any:
-        """That of a slice, by its place."""
-        from matplotlib import colormaps
-
-        return colormaps["hsv"](self.order.index(number) / len(self.order))
+    def colour(self, number: int) -> tuple[float, ...]:
+        """That of a slice, by its place, 0 to 1; after the seventh place they come again."""
+        hue = COLOURS[self.order.index(number) % len(COLOURS)]
+        return tuple(int(hue[place : place + 2], 16) / 255 for place in (1, 3, 5))
 
 
 def view_along(normal: np.ndarray) -> np.ndarray:
