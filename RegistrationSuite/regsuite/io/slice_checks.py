@@ -71,7 +71,7 @@ def check_maps(folder: Path, maps: Mapping[str, Sequence[PlacedSlice]], distinct
     first, *others = maps
     if counts[first] < FEWEST:
         raise InputError(
-            f"The folder '{folder}' holds {counts[first]} slices of '{first}', and {FEWEST} or more are needed: give "
+            f"The folder '{folder}' holds {counts[first]} slice{'s' * (counts[first] > 1)} of '{first}', and {FEWEST} or more are needed: give "
             "all slices of the examination."
         )
     for other in others:
