@@ -12,7 +12,7 @@ from regsuite.catalog.radial import HipQmriParameters
 from regsuite.errors import InputError
 from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
 from regsuite.methods.radial.placing import header_plane
-from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
+from regsuite.methods.radial.prepared import Slices, Volume, beyond, prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Refined, Search, refine
 from regsuite.methods.radial.segmentation import Segmentation
 from regsuite.methods.radial.telling import Told
@@ -32,6 +32,8 @@ _OTHER_SIDE = 0.8
 """Of what the fit of slices in known places leaves: where their mirror image leaves less, a user is told."""
 _POOR = 0.5
 """What the outlines' fit leaves, from which the bone is doubted."""
+_CUT = 0.1
+"""Of the outlines, outside the volume, from which a user is told."""
 
 
 class Run:
@@ -54,6 +56,7 @@ class Run:
         self.progress.step(0.05, "arranging the slices")
         placed = self.placed(slices, volume)
         self._doubt(placed)
+        self._tell_cut(beyond(slices, volume.grid, placed.planes))
         self.progress.step(0.25, "comparing with what the volume would show")
         refined = self.refined(slices, volume, placed, Part(self.progress, 0.25, 0.9))
         self.progress.step(0.9, "placing the maps")
@@ -169,6 +172,13 @@ class Run:
         own = (chosen.motion, chosen.motion) if chosen.motion else None
         search = Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, chosen.spread or slices.pixel)
         return refine(slices, volume, placed.planes, placed.middle, search, progress)
+
+    def _tell_cut(self, share: float) -> None:
+        if share > _CUT:
+            self.notes.append(
+                f"{100 * share:.0f} % of the bone's outlines lie outside the volume, where nothing tells where they "
+                "belong: the volume's field of view cuts the bone; give a larger one if there is any."
+            )
 
     def _doubt(self, placed: Placed) -> None:
         if placed.unlike > _POOR:
