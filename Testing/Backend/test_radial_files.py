@@ -267,11 +267,11 @@ def test_another_kind_is_one_sentence(inputs: dict[str, Any]) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, np.ndarray], int]:
     """What the command line leaves, the values that were stored in the DICOM, and its exit code. Arrangement given."""
     folder = tmp_path_factory.mktemp("run")
-    case = samples.case()
+    case = samples.coarse_case()
     io.write_image(folder / "volume.nrrd", case.hip.volume)
     io.write_labels(folder / "volume.seg.nrrd", case.hip.tissues)
     io.write_labels(folder / "slices.seg.nrrd", case.labels)
-    stored = samples.write_dicom(folder / "dicom")
+    stored = samples.write_dicom(folder / "dicom", case)
     words = ["--fixed", "volume.nrrd", "--fixed-labels", "volume.seg.nrrd", "--slices", "dicom"]
     words = [str(folder / word) if "." in word or word == "dicom" else word for word in words]
     words += ["--slice-labels", str(folder / "slices.seg.nrrd"), "--out", str(folder / "out")]
@@ -315,7 +315,8 @@ def test_values_are_those_that_were_acquired(run: tuple[Path, dict[str, np.ndarr
         image = sitk.ReadImage(str(out / "T2" / f"{number:03}.nii.gz"))
         expected = (stored["T2"][number] * samples.SLOPE).astype(np.float32)
         assert sitk.GetArrayFromImage(image).tobytes() == expected[None].tobytes()
-        middle = np.array(image.TransformContinuousIndexToPhysicalPoint([39.5, 35.5, 0.0])) * (-1, -1, 1)
+        # Every other of 80 x 72 pixels: their middle is at half of 39.5 and 35.5.
+        middle = np.array(image.TransformContinuousIndexToPhysicalPoint([19.75, 17.75, 0.0])) * (-1, -1, 1)
         assert np.linalg.norm(middle - true[number, :3, 3]) < 2.0
         right = np.array(image.GetDirection()).reshape(3, 3)[:, 0] * (-1, -1, 1)
         assert right @ true[number, :3, 0] > np.cos(np.radians(3))
