@@ -26,7 +26,8 @@ SIDES: tuple[Side, Side] = ("fixed", "moving")
 class Request:
     """One registration, or training, as a user asks for it.
 
-    inputs: MRML nodes by role, of surfaces, sections and slices one or a list, of a checkpoint or weights the path;
+    inputs: MRML nodes by role, of surfaces, sections, slices and labels of slices one or a list, of a checkpoint or
+    weights the path;
     segments: by role, the ID of the one segment that counts in a segmentation (all of them where none is named);
     parameters: values or texts by name; outputs: by name, nodes to be filled, of a checkpoint the path of its file;
     the other nodes are made.
@@ -107,7 +108,8 @@ class Request:
             return scene.points_from_node(node, fixed)
         segments = [self.segments[item.role]] if self.segments.get(item.role) else None
         if item.frame == "slices":
-            return scene.slice_labels_from_node(node, converted["slices"], self.anchor("moving"), segments)
+            nodes = self._nodes(item.role)
+            return scene.slice_labels_from_nodes(nodes, converted["slices"], self.anchor("moving"), segments)
         reference = self.inputs.get(item.frame)
         like = converted.get("moving_labels") if item.role == "fixed_labels" else None
         return scene.labels_from_node(node, reference, fixed, segments, like)
@@ -153,15 +155,18 @@ def _check_kind(item: Input, given: Any, roles: Sequence[str]) -> None:
     if item.is_file:
         _check_file(item, given)
         return
-    if not item.several and isinstance(given, (list, tuple)):
+    listed = isinstance(given, (list, tuple))
+    if listed and not (item.several or item.by_slice):
         raise InputError(f"The input '{item.title}' takes one node, and a list was given: give one of its nodes.")
     if item.kind not in ("labels", "mask") or given is None:
         return
-    if not given.IsA("vtkMRMLSegmentationNode") and not given.IsA("vtkMRMLVolumeNode"):
+    for node in given if listed else [given]:
+        if node.IsA("vtkMRMLSegmentationNode") or node.IsA("vtkMRMLVolumeNode"):
+            continue
         surfaces = item.role.replace("labels", "surfaces")
         other = f", or give it as one of '{surfaces}'" if surfaces in roles and surfaces != item.role else ""
         raise InputError(
-            f"'{given.GetName()}' is no segmentation, and the input '{item.title}' takes one: choose a segmentation or "
+            f"'{node.GetName()}' is no segmentation, and the input '{item.title}' takes one: choose a segmentation or "
             f"a label volume{other}."
         )
 

@@ -80,6 +80,7 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
     A folder is a DICOM series, or one of sections or slices. InputError where a file cannot be read.
     """
     import slicer.util
+    from regsuite import io
     from regsuite.errors import InputError
 
     if kind == "slices":
@@ -87,7 +88,7 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
     if kind == "sections":
         return _load_sections([path] if isinstance(path, str) else path)
     if not isinstance(path, str):
-        return [_load_surface(role, each) for each in path]
+        return [load(kind, role, each) if kind == "labels" else _load_surface(role, each) for each in path]
     if not Path(path).exists():
         raise InputError(f"The {role.replace('_', ' ')} file '{path}' is not there: check its path.")
     if kind in ("checkpoint", "weights"):
@@ -96,6 +97,8 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
         return _load_section(path)
     if kind == "image" and Path(path).is_dir():
         return _load_series(path)
+    if kind in ("image", "labels", "mask"):
+        io.check_image_file(path)  # Slicer tells why it cannot read a file in its log alone
     try:
         if kind == "image":
             return slicer.util.loadVolume(path)

@@ -170,7 +170,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for item in method.inputs:
-            several = {"nargs": "+"} if item.several else {}
+            several = {"nargs": "+"} if item.several or item.by_slice else {}
             metavar, meaning = _METAVARS.get(item.kind, "FILE"), _percent(item.help + _FORMATS.get(item.kind, ""))
             one.add_argument(_flag(item), required=item.required, metavar=metavar, help=meaning, **several)
         _add_settings(one, method)

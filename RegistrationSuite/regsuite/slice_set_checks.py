@@ -31,6 +31,12 @@ def check_slice_set(item: Input, slices: SliceSet) -> None:
             f"The {item.title.lower()} are of {sizes} pixels, and one size is needed: resample them, or take them from "
             "one examination."
         )
+    rows, columns = slices.grids[0].shape[1:]
+    if slices.count >= min(rows, columns):
+        raise InputError(
+            f"The {item.title.lower()} are {slices.count} of {columns} × {rows} pixels, which no slices around an axis "
+            "are: give a stack whose last axis counts the slices, and not a volume."
+        )
     for name, images in slices.maps.items():
         _check_values(name, images)
     normals = np.array([np.asarray(grid.direction)[:, 0] for grid in slices.grids])

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +48,14 @@ class Case:
             "slice_labels": self.labels,
         }
 
+    @property
+    def given(self) -> dict[str, object]:
+        """Parameters: the true arrangement as a user gives it, and no search, so that a run is short."""
+        truth = self.acquired.arrangement
+        places = [-place - 1 if back else place + 1 for place, back in zip(truth.places, truth.mirrored, strict=True)]
+        turned = [number for number, over in enumerate(truth.turned, start=1) if over]
+        return {"places": places, "turned": turned, "turn": 0, "shift": 0}
+
 
 @cache
 def case() -> Case:
@@ -60,6 +69,23 @@ def case() -> Case:
     stack = np.concatenate([each.array() for each in acquired.silhouettes])
     grid = Grid.regular(stack.shape, (recipe.thickness, recipe.pixel, recipe.pixel))
     return Case(made, acquired, slices, LabelImage.from_array(stack, grid, {1: "Femur"}))
+
+
+@cache
+def coarse_case() -> Case:
+    """The same of every other voxel and pixel: where a run has to be short and may be less exact."""
+    made = case()
+    maps = {name: tuple(_halved(image, (1, 2, 2)) for image in images) for name, images in made.slices.maps.items()}
+    volume, tissues = (_halved(each, (2, 2, 2)) for each in (made.hip.volume, made.hip.tissues))
+    joint = dataclasses.replace(made.hip, volume=volume, tissues=tissues)
+    slices = dataclasses.replace(made.slices, maps=maps)
+    return Case(joint, made.acquired, slices, _halved(made.labels, (1, 2, 2)))
+
+
+def _halved(image: Any, steps: tuple[int, int, int]) -> Any:
+    data = image.data[(slice(None), slice(None), *(slice(None, None, step) for step in steps))].clone()
+    grid = Grid.from_affine(data.shape[2:], image.grid.affine * np.array([*steps, 1]))
+    return dataclasses.replace(image, data=data, grid=grid)
 
 
 def true_result(until: str = "refinement") -> Registration:
@@ -100,12 +126,12 @@ def _told(step: int) -> Told:
     return dataclasses.replace(told, volume=volume, refined=refined)
 
 
-def write_dicom(folder: Path) -> dict[str, np.ndarray]:
-    """The case as a scanner would write it, a series a map, every slice at the one pose; the stored values by map."""
+def write_dicom(folder: Path, of: Case | None = None) -> dict[str, np.ndarray]:
+    """A case as a scanner would write it, a series a map, every slice at the one pose; the stored values by map."""
     maps = {"T2": ("T2 map", SLOPE, "ms"), LOOKED_AT: (LOOKED_AT, 0.001, "")}
     stored = {}
     for series, (name, (title, slope, unit)) in enumerate(maps.items(), start=1):
-        images = case().slices.maps[name]
+        images = (of or case()).slices.maps[name]
         stored[name] = np.stack([np.clip(np.round(image.array()[0] / slope), 0, 60000) for image in images])
         rescale = {"RescaleSlope": slope, "RescaleIntercept": 0} | ({"RescaleType": unit} if unit else {})
         grid = images[0].grid

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from functools import cache
 
 import numpy as np
 import pytest
+import radial_samples as samples
 import torch
 from regsuite.catalog import method
-from regsuite.errors import Cancelled, InputError
+from regsuite.errors import InputError
 from regsuite.methods.radial import run_hip_qmri
 from regsuite.methods.radial.placing import header_plane, painted, placed_grid
+from regsuite.methods.radial.prepared import Slices, beyond
+from regsuite.methods.radial.run import Run
 from regsuite.phantoms import RadialAcquisition, RadialRecipe, hip, radial_acquisition
 from regsuite.phantoms.hip import FEMUR, Hip
-from regsuite.progress import Context, Progress
+from regsuite.progress import Context
 from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image
 from regsuite.spatial.radial import Arrangement, frame_of
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 RECIPE = RadialRecipe(shape=(96, 96), pixel=1.6, shift=12.0, turn=25.0, motion=(0.8, 0.8), segmentation_error=0.1)
@@ -41,14 +46,19 @@ def inputs_of(made: Hip, acquired: RadialAcquisition) -> dict[str, object]:
     }
 
 
-def run(inputs: dict[str, object], progress: Progress | None = None, **values: object) -> Registration:
-    parameters = method("hip-qmri").check_values(values)
-    return run_hip_qmri(inputs, parameters, Context(progress or Progress()))
+def run(inputs: dict[str, object], **values: object) -> Registration:
+    return run_hip_qmri(inputs, method("hip-qmri").check_values(values), Context())
 
 
 @cache
 def result() -> Registration:
     return run(inputs_of(*case()))
+
+
+@cache
+def given_result() -> Registration:
+    """Of the small case, its arrangement given, with no search and no motions of single slices."""
+    return run(samples.coarse_case().inputs, **samples.coarse_case().given, motion=0)
 
 
 def arrangement_of(found: Registration) -> Arrangement:
@@ -111,8 +121,8 @@ class TestChain:
         assert found.surfaces["surface"].closed
 
     def test_the_visual_hull_is_worse(self) -> None:
-        hull = run(inputs_of(*case()), reconstruction="visual hull", motion=0.0, turn=0.0, shift=0.0)
-        assert 0.5 < hull.metrics["solid_dice"] < result().metrics["solid_dice"]
+        hull = run(samples.coarse_case().inputs, **samples.coarse_case().given, reconstruction="visual hull", motion=0)
+        assert 0.5 < hull.metrics["solid_dice"] < given_result().metrics["solid_dice"]
 
     def test_regions_are_measured_in_the_maps_units(self) -> None:
         _, acquired = case()
@@ -127,10 +137,8 @@ class TestChain:
         assert bone[4] == pytest.approx(len(true), rel=0.1)
 
     def test_what_a_user_says_of_the_arrangement_is_believed(self) -> None:
-        _, acquired = case()
-        truth = acquired.arrangement
-        found = run(inputs_of(*case()), **as_said(truth), motion=0.0)
-        assert arrangement_of(found).is_like(truth)
+        found = given_result()
+        assert arrangement_of(found).is_like(samples.case().acquired.arrangement)
         assert all(row[4] == pytest.approx(0, abs=1e-6) for row in found.tables["arrangement"].rows)
 
 
@@ -161,20 +169,49 @@ class TestBadInput:
             "fixed": dataclasses.replace(other.volume, grid=grid),
             "fixed_labels": dataclasses.replace(other.tissues, grid=grid),
         }
-        said = {**as_said(acquired.arrangement), "motion": 0.0, "turn": 0.0, "shift": 0.0}
-        wrong, right = (run({**inputs_of(made, acquired), **each}, **said) for each in (moved, {}))
-        assert wrong.metrics["outline_unlikeness"] > 1.4 * right.metrics["outline_unlikeness"]
+        said = method("hip-qmri").check_values(as_said(acquired.arrangement))
+        wrong, right = (Run({**inputs_of(made, acquired), **each}, said, Context()) for each in (moved, {}))
+        unlike = [each.placed(*each.prepared()).unlike for each in (wrong, right)]
+        assert unlike[0] > 1.4 * unlike[1]
         assert "of the other side" in " ".join(wrong.notes)
         assert "of the other side" not in " ".join(right.notes)
 
-    def test_it_ends_where_a_user_cancels(self) -> None:
-        class Ending(Progress):
-            def step(self, fraction: float, message: str = "") -> None:
-                if fraction > 0.2:
-                    raise Cancelled
+    def test_a_volume_whose_field_of_view_cuts_the_bone(self) -> None:
+        """A little more than half of the femur's height is gone."""
+        case = samples.coarse_case()
+        volume, tissues = case.hip.volume, case.hip.tissues
+        rows = np.flatnonzero((tissues.array() == FEMUR).any(axis=(1, 2)))
+        lost = int(rows[0] + 0.6 * np.ptp(rows))
+        grid = volume.grid.cropped([lost, 0, 0], [volume.grid.shape[0] - lost, *volume.grid.shape[1:]])
+        kept = [dataclasses.replace(each, data=each.data[:, :, lost:], grid=grid) for each in (volume, tissues)]
+        found = run({**case.inputs, "fixed": kept[0], "fixed_labels": kept[1]}, **case.given, motion=0)
+        told = [note for note in found.notes if "the volume's field of view cuts the bone" in note]
+        share = re.match(r"(\d+) % of the bone's outlines lie outside the volume", told[0])
+        assert share
+        assert float(share[1]) == pytest.approx(100 * _above(case, grid), abs=6)
 
-        with pytest.raises(Cancelled):
-            run(inputs_of(*case()), Ending())
+
+def _above(case: samples.Case, grid: Grid) -> float:
+    """The share of true outlines' pixels that lie outside, mean over the slices."""
+    shares = []
+    for labels, plane in zip(case.labels.array(), case.acquired.true_planes().numpy(), strict=True):
+        edge = (labels > 0) & ~ndimage.binary_erosion(labels > 0, border_value=1)
+        down, right = (np.argwhere(edge) * 2 - [71 / 2, 79 / 2]).T * 1.9
+        index = grid.to_index(np.stack([right, down, 0 * down], axis=1) @ plane[:3, :3].T + plane[:3, 3])
+        shares.append(((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=1).mean())
+    return float(np.mean(shares))
+
+
+def test_outlines_beyond_a_volume() -> None:
+    """Of a disc in the middle of one slice half lies right of a volume's border, and all of it left of another's."""
+    rows, columns = np.mgrid[:41, :41]
+    disc = torch.from_numpy(np.hypot(rows - 20, columns - 20) < 12)
+    slices = Slices(torch.zeros(1, 1, 41, 41), disc[None].float(), 1.0, 4.0)
+    plane = torch.eye(4, dtype=torch.float64)[None]
+    grid = Grid.regular((80, 80, 80), 1.0)
+    assert beyond(slices, dataclasses.replace(grid, origin=(0.5, -40.0, -40.0)), plane) == pytest.approx(0.5, abs=0.03)
+    assert beyond(slices, dataclasses.replace(grid, origin=(20.0, -40.0, -40.0)), plane) == pytest.approx(1)
+    assert beyond(slices, dataclasses.replace(grid, origin=(-40.0, -40.0, -40.0)), plane) == 0
 
 
 def _beside(grid: Grid, one: Hip, other: Hip) -> Grid:

@@ -14,7 +14,7 @@ from RegistrationSuiteLib.scene.sections import (
     sections_from_nodes,
     vector_volume,
 )
-from RegistrationSuiteLib.scene.slices import nodes_from_slices, slice_labels_from_node, slices_from_nodes
+from RegistrationSuiteLib.scene.slices import nodes_from_slices, slice_labels_from_nodes, slices_from_nodes
 from RegistrationSuiteLib.scene.surfaces import model_from_surface, surfaces_from_nodes
 from RegistrationSuiteLib.scene.transforms import linear_interpolation, transform_from_node, transform_node
 from RegistrationSuiteLib.scene.volumes import image_from_node, volume_from_image
@@ -36,7 +36,7 @@ __all__ = [
     "section_from_node",
     "sections_from_nodes",
     "segmentation_from_labels",
-    "slice_labels_from_node",
+    "slice_labels_from_nodes",
     "slices_from_nodes",
     "surfaces_from_nodes",
     "transform_from_node",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer.util
+from regsuite.errors import InputError
 
 from RegistrationSuiteLib.scene.geometry import grid_of
 from RegistrationSuiteLib.scene.labels import labels_from_node, segments_on_grid
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 UNIT = "RegistrationSuite.unit"
 """Attribute of a volume node: the unit of its values, where a file has told it."""
+
+_MARGIN = 2.0
+"""Voxels that a segmentation's grid may reach beyond the stack it was drawn on."""
+_ALIGNED = 0.999
+"""Cosine between axes that are one."""
 
 
 def slices_from_nodes(nodes: Sequence[Any]) -> SliceSet:
@@ -56,20 +62,61 @@ def nodes_from_slices(slices: SliceSet) -> list[Any]:
     return nodes
 
 
-def slice_labels_from_node(
-    node: Any, slices: SliceSet, reference: Any, segments: Sequence[str] | None = None
+def slice_labels_from_nodes(
+    nodes: Sequence[Any], slices: SliceSet, reference: Any, segments: Sequence[str] | None = None
 ) -> LabelImage:
     """The labels of a set of slices, a stack in their order.
 
-    node: a label volume, which is that stack; a segmentation on as many voxels, too, wherever it lies; any other
+    nodes: one label volume, which is that stack; or one segmentation on as many voxels, wherever it lies; any other
     segmentation is cut where the slices lie: the slices of the volume node ``reference``, their stack, or each at its
-    own pose.
+    own pose. Or, in the slices' order, a label volume of one slice or a segmentation for each. InputError where they
+    are none of these.
     """
+    if len(nodes) > 1:
+        return _one_each(nodes, slices, segments)
+    node = nodes[0]
     if not node.IsA("vtkMRMLSegmentationNode"):
         return labels_from_node(node)
     shape = (slices.count, *slices.grids[0].shape[1:])
-    stack = _own_stack(node, shape) or (None if slices.distinct else grid_of(reference))
+    stack = _own_stack(node, shape)
+    if stack is None and not slices.distinct:
+        stack = grid_of(reference)
+        _check_drawn_on(node, stack, reference.GetName())
     return _cut(node, slices.grids if stack is None else _layers(stack), segments)
+
+
+def _one_each(nodes: Sequence[Any], slices: SliceSet, segments: Sequence[str] | None) -> LabelImage:
+    from regsuite import io
+
+    if len(nodes) != slices.count:
+        raise InputError(
+            f"{len(nodes)} segmentations were given for {slices.count} slices: give one for each, in their order, or a "
+            "single one for all."
+        )
+    parts = [_of_slice(node, plane, slices.distinct, segments) for node, plane in zip(nodes, slices.grids, strict=True)]
+    return io.stacked_labels(parts, [node.GetName() for node in nodes])
+
+
+def _of_slice(node: Any, plane: Grid, distinct: bool, segments: Sequence[str] | None) -> LabelImage:
+    """A label volume's own pixels; of a segmentation those it was drawn on, or where the slice lies."""
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        return labels_from_node(node)
+    own = None if distinct else _own_stack(node, plane.shape)
+    return _cut(node, [own or plane], segments)
+
+
+def _check_drawn_on(node: Any, stack: Grid, name: str) -> None:
+    """InputError unless a segmentation lies within a stack, along its axes: where slices have one pose, nothing else
+    tells which slice is which."""
+    grid = grid_of(node)
+    along = np.abs(np.asarray(grid.direction).T @ np.asarray(stack.direction)).max(axis=0)
+    index = stack.to_index(grid.corners())
+    inside = (index > -_MARGIN).all() and (index < np.asarray(stack.shape) - 1 + _MARGIN).all()
+    if along.min() < _ALIGNED or not inside:
+        raise InputError(
+            f"The segmentation '{node.GetName()}' was not drawn on the stack '{name}', whose slices it is to show: "
+            "segment that volume, or give a label volume of as many slices."
+        )
 
 
 def _own_stack(node: Any, shape: tuple[int, ...]) -> Grid | None:

@@ -57,6 +57,11 @@ class Input:
         """Whether several files or nodes may be given for it."""
         return self.kind in ("surfaces", "sections", "slices")
 
+    @property
+    def by_slice(self) -> bool:
+        """Whether it is a stack of slices, or in place of that one file or node for each of them."""
+        return self.frame == "slices"
+
 
 @dataclass(frozen=True)
 class Output:

@@ -167,9 +167,9 @@ METHODS = (
                 "slice_labels",
                 "labels",
                 "Slices' segmentation",
-                "The same bone in the slices: a stack of labels in their order. Where only some are painted, two or "
-                "more and best some that look different, a random forest learns of them to segment the others; none "
-                "is needed where a network segments slices.",
+                "The same bone in the slices: a stack of labels in their order, or one for each. Where only some are "
+                "painted, two or more and best some that look different, a random forest learns of them to segment "
+                "the others; none is needed where a network segments slices.",
                 required=False,
                 frame="slices",
             ),

@@ -8,7 +8,7 @@ all 64 bits. Nothing is half-written: a file appears whole, or not at all.
 
 from regsuite.io.anchoring import AnchoredSection, AnchoredSeries, anchoring_of, matrix_of, resolution_of
 from regsuite.io.atlases import read_atlas
-from regsuite.io.images import read_image, read_labels, write_image, write_labels
+from regsuite.io.images import check_image_file, read_image, read_labels, write_image, write_labels
 from regsuite.io.points import read_points, write_points
 from regsuite.io.pyramids import write_labels_tiff
 from regsuite.io.sections import (
@@ -23,6 +23,7 @@ from regsuite.io.sections import (
     sections_in,
 )
 from regsuite.io.series import read_series, write_series
+from regsuite.io.slice_labels import read_slice_labels, stacked_labels
 from regsuite.io.slice_sets import read_slice_set
 from regsuite.io.slice_stacks import read_slices, slice_set_of
 from regsuite.io.surfaces import read_surface, read_surfaces, write_surface
@@ -33,6 +34,7 @@ __all__ = [
     "AnchoredSeries",
     "SectionFile",
     "anchoring_of",
+    "check_image_file",
     "find_sections",
     "matrix_of",
     "open_section",
@@ -43,6 +45,7 @@ __all__ = [
     "read_section",
     "read_sections",
     "read_series",
+    "read_slice_labels",
     "read_slice_set",
     "read_slices",
     "read_surface",
@@ -54,6 +57,7 @@ __all__ = [
     "section_numbers",
     "sections_in",
     "slice_set_of",
+    "stacked_labels",
     "write_image",
     "write_labels",
     "write_labels_tiff",

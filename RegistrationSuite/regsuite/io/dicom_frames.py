@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Iterable, MutableSequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ _UNKNOWN_LENGTH = 0xFFFFFFFF
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", _DEFLATED)
 """Transfer syntaxes whose pixels are not compressed."""
+_SIEMENS = (0x0021, "SIEMENS MR SDI 02")
+_PHILIPS = (0x2005, "Philips MR Imaging DD 005")
+"""Groups of private fields, and who put them there."""
+_UNITLESS = ("1", "NO UNITS")
 _DEFERRED = 1 << 16
 """Bytes. Longer values, such as pixels, are not read with the others."""
 
@@ -46,8 +52,33 @@ class Header(Fields):
 
     def types(self) -> tuple[str, ...]:
         """The values of its frame type, or of the file's image type, in capitals."""
-        found = self.value("FrameType", "MRImageFrameTypeSequence") or self.value("ImageType") or ()
-        return tuple(str(each).strip().upper() for each in ([found] if isinstance(found, (str, bytes)) else found))
+        return _capitals(self.value("FrameType", "MRImageFrameTypeSequence") or self.value("ImageType"))
+
+    def vendor_types(self) -> tuple[str, ...]:
+        """The same as Siemens write it since software XA, where the public field has standard terms alone:
+        ImageTypeText (0021,1175), in enhanced files within the sequence (0021,11FE) of each frame (dcm2niix issue 236).
+        """
+        inner = _private(self._sources, *_SIEMENS, 0xFE)
+        nested = list(inner) if isinstance(inner, MutableSequence) else []
+        return _capitals(_private([*nested, *self._sources], *_SIEMENS, 0x75))
+
+    def private_rescale(self) -> tuple[float, float] | None:
+        """Slope and intercept that Philips keep in (2005,140A) and (2005,1409), where the public ones were taken out or
+        set to 1 (Orthanc's neuroimaging plug-in; BIDS starter kit, "ASL data conversion"). None where there are none.
+
+        Not the scale slope (2005,100E): that makes signals of several scans alike and maps no quantity.
+        """
+        try:
+            slope, intercept = (_private(self._sources, *_PHILIPS, element) for element in (0x0A, 0x09))
+            return None if slope is None else (float(slope), float(intercept or 0.0))
+        except damages():
+            raise cut_short(self.file) from None
+
+    def mapping(self) -> Fields | None:
+        """Its real world value mapping: the first to a unit, where there are several (PS3.3, C.7.6.16.2.11)."""
+        mappings = self.items("RealWorldValueMappingSequence")
+        told = (each for each in mappings if unit_code(each))
+        return next(told, mappings[0] if mappings else None)
 
     def pixels(self) -> np.ndarray:
         """(H, W) as stored. InputError where they cannot be unpacked or are missing."""
@@ -68,6 +99,27 @@ class Header(Fields):
         return found
 
 
+def unit_code(mapping: Fields) -> str:
+    """The code (UCUM) of what a mapping maps to; '' where that has no unit."""
+    code, meaning = (mapping.text(field, "MeasurementUnitsCodeSequence") for field in ("CodeValue", "CodeMeaning"))
+    return "" if {code.upper(), meaning.upper()} & set(_UNITLESS) else code
+
+
+def _capitals(values: Any) -> tuple[str, ...]:
+    if isinstance(values, bytes):  # a private field of a file that does not tell types
+        values = values.decode("ascii", "replace")
+    texts = values.split("\\") if isinstance(values, str) else (values or ())
+    return tuple(str(each).strip().upper() for each in texts)
+
+
+def _private(sources: Iterable[Any], group: int, creator: str, element: int) -> Any:
+    """The value of a private field in the first of several data sets that has it; None where none has."""
+    for source in sources:
+        with suppress(KeyError):
+            return source.private_block(group, creator)[element].value
+    return None
+
+
 def pydicom_pixels() -> Any:
     """The package pydicom.pixels, imported when it is needed; InputError where it is not installed or too old."""
     try:
@@ -76,17 +128,20 @@ def pydicom_pixels() -> Any:
         raise InputError("DICOM slices need the Python package 'pydicom', version 3 or later: install it.") from None
 
 
-def headers_in(folder: Path) -> tuple[list[Header], int]:
-    """Of every frame in the DICOM files in a folder and below, by path; and how many of these files hold no picture.
+def dicom_files_in(folder: Path) -> list[Path]:
+    """The DICOM files in a folder and below, by path."""
+    return [file for file in sorted(folder.rglob("*")) if may_be_dicom(file)]
+
+
+def headers_of(files: Iterable[Path]) -> tuple[list[Header], int]:
+    """Of every frame in DICOM files, in their order; and how many of these files hold no picture.
 
     Pixels are not read. InputError where a file is cut short.
     """
     pydicom_pixels()
     found: list[Header] = []
     others = 0
-    for file in sorted(folder.rglob("*")):
-        if not _may_be_dicom(file):
-            continue
+    for file in files:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             frames = _frames(file)
@@ -95,7 +150,8 @@ def headers_in(folder: Path) -> tuple[list[Header], int]:
     return found, others
 
 
-def _may_be_dicom(file: Path) -> bool:
+def may_be_dicom(file: Path) -> bool:
+    """By its ending, or by its first bytes. InputError where it cannot be read."""
     if file.name.startswith(".") or not file.is_file():
         return False
     if file.suffix.lower() in _ENDINGS:

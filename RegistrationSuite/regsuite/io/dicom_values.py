@@ -49,21 +49,28 @@ def says_thickness(header: Header) -> bool:
 
 
 def values_of(header: Header) -> np.ndarray:
-    """(H, W) float64, in the map's own unit: by its first real world value mapping, else by its rescale.
+    """(H, W) float64, in the map's own unit: by its real world value mapping, else by its rescale.
 
-    Values that a mapping's table leaves out are NaN. Philips' private scale factors are for signals, not for maps, and
-    are left alone. InputError where the pixels cannot be read.
+    Values that a mapping's table leaves out are NaN. InputError where the pixels cannot be read.
     """
     stored = header.pixels().astype(np.float64)
-    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
+    mapping = header.mapping()
+    if mapping is not None:
         slope = mapping.number("RealWorldValueSlope")
         if slope is not None:
             return stored * slope + (mapping.number("RealWorldValueIntercept") or 0.0)
         table = mapping.all_numbers("RealWorldValueLUTData")
         if len(table):
             return _looked_up(stored, mapping.number("RealWorldValueFirstValueMapped") or 0.0, table)
+    slope, intercept = _rescale(header)
+    return stored * slope + intercept
+
+
+def _rescale(header: Header) -> tuple[float, float]:
+    """Slope and intercept: 1 and 0 where none are told."""
     slope, intercept = (header.number(f"Rescale{part}", _TRANSFORMATION) for part in ("Slope", "Intercept"))
-    return stored * (1.0 if slope is None else slope) + (intercept or 0.0)
+    told = 1.0 if slope is None else slope, intercept or 0.0
+    return (header.private_rescale() or told) if told == (1.0, 0.0) else told
 
 
 def _looked_up(stored: np.ndarray, first: float, table: np.ndarray) -> np.ndarray:

@@ -110,6 +110,14 @@ def _read_scalar(path: Path | str, what: str) -> sitk.Image:
     return source
 
 
+def check_image_file(path: Path | str) -> None:
+    """InputError where a file holds no image, or more than one; its pixels are not read."""
+    file = existing(path, "image")
+    reader = _header(file, "image")
+    if reader.GetImageIO() != "GDCMImageIO":
+        _check_header(reader, file, "image")
+
+
 def read(path: Path | str, what: str) -> sitk.Image:
     """A SimpleITK image of two or three dimensions, scalar or not; InputError where there is none."""
     file = existing(path, what)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from regsuite.io.dicom_frames import Header
+from regsuite.io.dicom_frames import Header, unit_code
 
 QUANTITIES = ("T1", "T2", "T2star", "T1rho", "PD")
 """Names of the maps that are known: relaxation times and proton density."""
@@ -37,17 +37,13 @@ _LONGEST = 40
 
 def unit_of(header: Header) -> str:
     """Of the values: 'ms', 's' or as it is coded (UCUM); '' where it is not told."""
-    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
-        code = mapping.text("CodeValue", "MeasurementUnitsCodeSequence")
-        return _UNITS.get(code.lower(), "" if code == "1" else re.sub(r"[^\w/%*^.\[\]{}-]", "", code)[:16])
+    mapping = header.mapping()
+    if mapping is not None:
+        code = unit_code(mapping)
+        return _UNITS.get(code.lower(), re.sub(r"[^\w/%*^.\[\]{}-]", "", code)[:16])
     # 'US' is how DICOM writes that a rescale's unit is unspecified.
     told = header.text("RescaleType", "PixelValueTransformationSequence").lower()
     return "" if told == "us" else _UNITS.get(told, "")
-
-
-def quantity_of(header: Header) -> str:
-    """One of ``QUANTITIES``, or '' for an image to look at."""
-    return _coded(header) or _typed(header) or _described(header)
 
 
 def quantity_called(name: str) -> str:
@@ -68,14 +64,36 @@ def name_frames(headers: Sequence[Header]) -> dict[str, list[Header]]:
     """Frames by the map they belong to, quantities first.
 
     Images to look at are called as their series is described, and where that is not enough by what else tells them
-    apart: type, echo time (TE) and inversion time (TI), both in ms.
+    apart: type, echo time (TE) and inversion time (TI), both in ms, and flip angle (FA), in degrees. A description
+    alone makes no map of series of several of these, nor of frames that are no maps in a series that has some.
     """
+    certain = {id(header): _coded(header) or _typed(header) for header in headers}
+    sources = _sources([header for header in headers if not certain[id(header)]])
+    told = {header.text("SeriesInstanceUID") for header in headers if certain[id(header)]} | sources
     found: dict[str, list[Header]] = {name: [] for name in QUANTITIES}
     looks: list[Header] = []
     for header in headers:
-        quantity = quantity_of(header)
+        believed = header.text("SeriesInstanceUID") not in told
+        quantity = certain[id(header)] or (_described(header) if believed else "")
         (found[quantity] if quantity else looks).append(header)
     return {name: frames for name, frames in found.items() if frames} | _name_looks(looks)
+
+
+def _sources(headers: Sequence[Header]) -> set[str]:
+    """Series of several echo or inversion times or flip angles: maps are made from such, and called like them."""
+    weightings: dict[str, set[tuple[float | None, ...]]] = defaultdict(set)
+    for header in headers:
+        weightings[header.text("SeriesInstanceUID")].add(tuple(_weighting(header).values()))
+    return {series for series, found in weightings.items() if len(found) > 1}
+
+
+def _weighting(header: Header) -> dict[str, float | None]:
+    """Echo time and inversion time, ms, and flip angle, degrees, where they are told."""
+    return {
+        "TE": header.number("EffectiveEchoTime", "MREchoSequence") or header.number("EchoTime"),
+        "TI": header.number("InversionTimes", "MRModifierSequence") or header.number("InversionTime"),
+        "FA": header.number("FlipAngle", "MRTimingAndRelatedParametersSequence"),
+    }
 
 
 def safe(text: str) -> str:
@@ -84,27 +102,34 @@ def safe(text: str) -> str:
 
 
 def _coded(header: Header) -> str:
-    for mapping in header.items("RealWorldValueMappingSequence")[:1]:
-        for definition in mapping.items("QuantityDefinitionSequence"):
-            meaning = definition.text("CodeMeaning", "ConceptCodeSequence")
-            found = _CODES.get(definition.text("CodeValue", "ConceptCodeSequence")) or _mentioned(meaning)
-            if found and "weighted" not in meaning.lower():
-                return found
+    mapping = header.mapping()
+    for definition in mapping.items("QuantityDefinitionSequence") if mapping is not None else ():
+        meaning = definition.text("CodeMeaning", "ConceptCodeSequence")
+        found = _CODES.get(definition.text("CodeValue", "ConceptCodeSequence")) or _mentioned(meaning)
+        if found and "weighted" not in meaning.lower():
+            return found
     return ""
 
 
 def _typed(header: Header) -> str:
-    """From the image type: what stands third in it counts in images that are derived, and are not enhanced."""
-    types = header.types()
-    derived = types[:1] == ("DERIVED",) and not header.enhanced
-    certain = derived or _measured(types)
-    named = {_mentioned(text) for place, text in enumerate(types) if place > 2 or (place == 2 and certain)} - {""}
-    return named.pop() if len(named) == 1 else ""
+    """From the image type, public or the vendor's own: what stands third in it counts in images that are derived, and
+    are not enhanced. Images that were computed to look as if weighted (GE MAGiC: DERIVED, PRIMARY, T2, SYNTHETIC) are
+    no maps."""
+    for types, plain in ((header.types(), not header.enhanced), (header.vendor_types(), True)):
+        certain = (types[:1] == ("DERIVED",) and plain) or _measured(types)
+        named = {_mentioned(text) for place, text in enumerate(types) if place > 2 or (place == 2 and certain)} - {""}
+        if len(named) == 1 and not _synthetic(types):
+            return named.pop()
+    return ""
+
+
+def _synthetic(types: Sequence[str]) -> bool:
+    return any("SYNTHETIC" in text for text in types)
 
 
 def _described(header: Header) -> str:
-    text = header.text("SeriesDescription")
-    if not _measured([text.upper(), *header.types()]) and unit_of(header) not in _TIMES:
+    text, types = header.text("SeriesDescription"), header.types()
+    if _synthetic(types) or (not _measured([text.upper(), *types]) and unit_of(header) not in _TIMES):
         return ""
     return _mentioned(text)
 
@@ -146,11 +171,8 @@ def _name_looks(headers: Sequence[Header]) -> dict[str, list[Header]]:
 
 def _variant(header: Header) -> tuple[str, ...]:
     """What tells images of one series apart, in words."""
-    times: Mapping[str, float | None] = {
-        "TE": header.number("EffectiveEchoTime", "MREchoSequence") or header.number("EchoTime"),
-        "TI": header.number("InversionTimes", "MRModifierSequence") or header.number("InversionTime"),
-    }
-    return (*map(safe, header.types()[2:]), *(f"{key}{time:g}" for key, time in times.items() if time))
+    weighting = _weighting(header)
+    return (*map(safe, header.types()[2:]), *(f"{key}{value:g}" for key, value in weighting.items() if value))
 
 
 def _with_variant(base: str, variant: tuple[str, ...], all_variants: Sequence[tuple[str, ...]]) -> str:

@@ -140,7 +140,7 @@ def as_slice(image: Image) -> Image:
     """A 2D image as the single slice it is in space, in the axial plane S = 0."""
     if image.grid.dim == 3:
         return image
-    affine = np.eye(4)
+    affine = np.diag([0.0, 0.0, 0.0, 1.0])
     affine[:2, 1:3], affine[:2, 3] = image.grid.affine[:2, :2], image.grid.affine[:2, 2]
     affine[:3, 0] = (0, 0, image.grid.spacing[1])
     return Image(image.data[:, :, None], Grid.from_affine((1, *image.grid.shape), affine), image.name)

@@ -70,9 +70,10 @@ def check_maps(folder: Path, maps: Mapping[str, Sequence[PlacedSlice]], distinct
         )
     first, *others = maps
     if counts[first] < FEWEST:
+        number = f"{counts[first]} slice{'s' if counts[first] > 1 else ''}"
         raise InputError(
-            f"The folder '{folder}' holds {counts[first]} slices of '{first}', and {FEWEST} or more are needed: give "
-            "all slices of the examination."
+            f"The folder '{folder}' holds {number} of '{first}', and {FEWEST} or more are needed: give all slices of "
+            "the examination."
         )
     for other in others:
         if distinct and {each.place for each in maps[first]} != {each.place for each in maps[other]}:

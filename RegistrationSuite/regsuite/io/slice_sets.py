@@ -7,13 +7,14 @@ the localizer they were planned on: then their order is all that tells them apar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from regsuite.errors import InputError
-from regsuite.io.dicom_frames import Header, headers_in
+from regsuite.io.dicom_frames import Header, dicom_files_in, headers_of
 from regsuite.io.dicom_values import grid_of, says_thickness, values_of
 from regsuite.io.files import existing
 from regsuite.io.map_names import QUANTITIES, name_frames, safe, unit_of
@@ -27,23 +28,25 @@ SAME_ANGLE = 0.1
 """Degrees between the normals of slices that lie at one place."""
 
 _LOCALIZER = "LOCALIZER"
+_SCOUT = re.compile(r"(?<![A-Z])(LOCALI[SZ]ER|SCOUT|SURVEY|3[ -]?PL(ANE)?|LOC)(?![A-Z])")
+"""What localizers are called by scanners that do not say so in the image type."""
 
 
-def read_slice_set(folder: Path | str) -> SliceSet:
-    """The slices and maps in a folder and those below it, values in the maps' own units.
+def read_slice_set(given: Path | str | Sequence[Path | str]) -> SliceSet:
+    """The slices and maps in a folder and those below it, or in DICOM files, values in the maps' own units.
 
     Stored values become real ones by the real world value mapping of the file, else by its rescale. Slices are in the
     order of the first map's series and instance numbers and frames; those of other maps are paired with them by place,
-    or by that order where all have one pose. Localizers are left out. InputError where there is no such set.
+    or by that order where all have one pose. Localizers and copies of files are left out. InputError where there is no
+    such set.
     """
-    place = existing(folder, "folder of slices")
-    if not place.is_dir():
-        raise InputError(f"'{folder}' is a file, and a folder of DICOM slices is needed: give the folder it lies in.")
-    headers, others = headers_in(place)
-    kept = [header for header in headers if _LOCALIZER not in header.types()]
+    place, files = _files(given)
+    headers, others = headers_of(files)
+    single = list({_identity(header): header for header in reversed(headers)}.values())[::-1]
+    kept = _without_localizers(single)
     if not kept:
         what = "only localizers" if headers else "no DICOM images"
-        raise InputError(f"The folder '{folder}' holds {what}: give the folder with the slices.")
+        raise InputError(f"The folder '{place}' holds {what}: give the folder with the slices.")
     check_one_examination(place, kept)
     maps = _placed(name_frames(sorted(kept, key=_order)))
     distinct = any(len({each.place for each in slices}) > 1 for slices in maps.values())
@@ -59,8 +62,34 @@ def read_slice_set(folder: Path | str) -> SliceSet:
         quantities=frozenset(maps.keys() & set(QUANTITIES)),
         thickness=max(each.grid.spacing[0] for each in first),
         distinct=distinct,
-        notes=(*_left_out(headers, others), *_unsure(first, distinct), *odd_values(images)),
+        notes=(
+            *_left_out(single, kept, len(headers) - len(single), others),
+            *_unsure(first, distinct),
+            *odd_values(images),
+        ),
     )
+
+
+def _files(given: Path | str | Sequence[Path | str]) -> tuple[Path, list[Path]]:
+    """The folder that is spoken of, and the DICOM files."""
+    if not isinstance(given, (str, Path)):
+        files = [existing(each, "DICOM file") for each in given]
+        return files[0].parent, files
+    place = existing(given, "folder of slices")
+    if not place.is_dir():
+        raise InputError(f"'{given}' is a file, and a folder of DICOM slices is needed: give the folder it lies in.")
+    return place, dicom_files_in(place)
+
+
+def _identity(header: Header) -> tuple[str, int]:
+    return header.text("SOPInstanceUID") or str(header.file), header.index
+
+
+def _without_localizers(headers: Sequence[Header]) -> list[Header]:
+    """By image type; by name where that leaves some."""
+    kept = [header for header in headers if _LOCALIZER not in header.types()]
+    named = [header for header in kept if not _SCOUT.search(header.text("SeriesDescription").upper().replace("_", " "))]
+    return named or kept
 
 
 def _order(header: Header) -> tuple[float, str, float, str, int]:
@@ -97,11 +126,13 @@ def _unit(name: str, slices: Sequence[PlacedSlice]) -> str:
     return next(iter(units))
 
 
-def _left_out(headers: Sequence[Header], others: int) -> Iterator[str]:
-    skipped = [header for header in headers if _LOCALIZER in header.types()]
+def _left_out(headers: Sequence[Header], kept: Sequence[Header], copies: int, others: int) -> Iterator[str]:
+    skipped = [header for header in headers if header not in kept]
     if skipped:
         titles = sorted({safe(header.text("SeriesDescription")) or "untitled" for header in skipped})
         yield f"Localizers were left out: {len(skipped)} images ({', '.join(titles)})."
+    if copies:
+        yield f"Copies of images that were there already were left out: {copies}."
     if others:
         yield f"DICOM files that hold no image were left out: {others}."
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from regsuite.errors import InputError
+from regsuite.io.dicom_frames import may_be_dicom
 from regsuite.io.images import read_image
 from regsuite.io.map_names import MILLISECONDS, QUANTITIES, quantity_called, safe, without_numbers
 from regsuite.io.sections import as_slice
@@ -26,7 +27,7 @@ Slices = tuple[Image, ...]
 
 
 def read_slices(paths: Sequence[Path | str]) -> SliceSet:
-    """A folder of DICOM, or files of images: stacks, a map each, or a file for each slice.
+    """A folder of DICOM, DICOM files, or files of images: stacks, a map each, or a file for each slice.
 
     A map is called as its file is; see :func:`slice_set_of`. InputError where they are no such set.
     """
@@ -35,7 +36,11 @@ def read_slices(paths: Sequence[Path | str]) -> SliceSet:
     folders = [path for path in paths if Path(path).is_dir()]
     if folders and len(paths) > 1:
         raise InputError(f"'{folders[0]}' is a folder, and more was given with it: give one folder, or files alone.")
-    return read_slice_set(folders[0]) if folders else slice_set_of([as_slice(read_image(path)) for path in paths])
+    if folders:
+        return read_slice_set(folders[0])
+    if all(may_be_dicom(Path(path)) for path in paths):
+        return read_slice_set(paths)
+    return slice_set_of([as_slice(read_image(path)) for path in paths])
 
 
 def slice_set_of(images: Sequence[Image], units: Mapping[str, str] | None = None) -> SliceSet:

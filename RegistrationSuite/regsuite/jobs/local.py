@@ -116,6 +116,8 @@ def _read(item: Input, value: Any) -> Any:
     if not isinstance(paths, (list, tuple)):
         return value
     files = [os.fspath(path) for path in paths]
+    if item.by_slice:
+        return _of_io("read_slice_labels")()(files)
     if item.several:
         return _READERS[item.kind]()(files)
     if len(files) != 1:
@@ -238,7 +240,7 @@ def _geometry(value: Any, given: Any) -> dict[str, Any]:
         return {**_paths(given), **_slices(value)}
     if hasattr(value, "parts"):
         return {"surfaces": {part.name: len(part.points) for part in value.parts}}
-    source = {"path": os.fspath(given)} if isinstance(given, (str, os.PathLike)) else {}
+    source = _paths(given)
     grid = getattr(value, "grid", None)
     if grid is None:
         return {**source, "points": len(value.array())}

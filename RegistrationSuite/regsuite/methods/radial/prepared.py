@@ -110,6 +110,15 @@ def prepared_volume(image: Image, labels: LabelImage, bone: int) -> Volume:
     return Volume(_ranged(image.data), image.grid, inside, Surface.of(inside, image.grid))
 
 
+def beyond(slices: Slices, grid: Grid, planes: Tensor) -> float:
+    """The share of the slices' outlines that lies outside a volume; planes: (K, 4, 4) float64, to its RAS mm."""
+    points, weights = slices.outlines()
+    there = points @ planes[:, :3, :3].transpose(1, 2) + planes[:, None, :3, 3]
+    index = grid.to_index(there.cpu().numpy())
+    outside = ((index < -0.5) | (index > np.array(grid.shape) - 0.5)).any(axis=-1)
+    return float((weights * torch.from_numpy(outside)).sum() / slices.count)
+
+
 def _square(data: Tensor, grid: Grid, pixel: float) -> Tensor:
     """(H, W) on square pixels, over the same field of view."""
     shape = [max(8, round(n * step / pixel)) for n, step in zip(grid.shape[1:], grid.spacing[1:], strict=True)]

@@ -13,7 +13,7 @@ from regsuite.catalog.radial import STEPS, HipQmriParameters
 from regsuite.errors import InputError
 from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
 from regsuite.methods.radial.placing import header_plane
-from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
+from regsuite.methods.radial.prepared import Slices, Volume, beyond, prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Refined, Search, information, refine
 from regsuite.methods.radial.segmentation import Segmentation
 from regsuite.methods.radial.telling import Told
@@ -29,8 +29,10 @@ _NEAR = 0.15
 """Of how well the second best arrangement fits, below which a user is told, as a share of the best."""
 _OTHER_SIDE = 0.8
 """Of what the fit of slices in known places leaves: where their mirror image leaves less, a user is told."""
-_POOR = 0.5
+_POOR = 0.35
 """What the outlines' fit leaves, from which the bone is doubted."""
+_CUT = 0.1
+"""Of the outlines, outside the volume, from which a user is told."""
 
 
 class Run:
@@ -70,6 +72,7 @@ class Run:
         told = replace(told, slices=slices, placed=placed, reconstruction=made)
         if not self._goes_to("initialisation"):
             return replace(told, placed=self._where_told(placed))
+        self._tell_cut(beyond(slices, volume.grid, placed.planes))
         self.progress.step(0.25, "comparing with what the volume would show")
         if not self._goes_to("refinement"):
             return replace(told, volume=volume, before=information(slices, volume, placed.planes, self.spread))
@@ -200,6 +203,13 @@ class Run:
         own = (chosen.motion, chosen.motion) if chosen.motion else None
         search = Search(chosen.turn, chosen.shift, chosen.finest, own, self.spread, chosen.similarity)
         return refine(slices, volume, placed.planes, placed.middle, search, progress)
+
+    def _tell_cut(self, share: float) -> None:
+        if share > _CUT:
+            self.notes.append(
+                f"{100 * share:.0f} % of the bone's outlines lie outside the volume, where nothing tells where they "
+                "belong: the volume's field of view cuts the bone; give a larger one if there is any."
+            )
 
     def _doubt(self, placed: Placed) -> None:
         if placed.unlike > _POOR:
