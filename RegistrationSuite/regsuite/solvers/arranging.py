@@ -83,10 +83,10 @@ def _rings(joined: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         rows = np.repeat(rows, _STATES)
         added = (slices[:, None] * _STATES + np.arange(_STATES)).ravel()
         totals = totals[rows] + beside[rings[rows, -1], added]
-        rings = np.concatenate([rings[rows], added[:, None]], axis=1)
-        if len(rings) > _BEAM:
+        if len(totals) > _BEAM:
             kept = np.argpartition(totals, _BEAM)[:_BEAM]
-            rings, totals = rings[kept], totals[kept]
+            rows, added, totals = rows[kept], added[kept], totals[kept]
+        rings = np.concatenate([rings[rows], added[:, None]], axis=1)
     closed = totals + behind[rings[:, -1], rings[:, 0]]
     return rings, closed / (2 * count)
 
