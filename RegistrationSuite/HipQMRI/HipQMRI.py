@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 import slicer.util
-from RegistrationSuiteLib import dependencies, samples
+from RegistrationSuiteLib import samples
 from RegistrationSuiteLib.logic import MethodLogic
 from regsuite import catalog
 from slicer.ScriptedLoadableModule import (
@@ -61,13 +61,10 @@ class HipQMRIWidget(ScriptedLoadableModuleWidget):
     """The panel."""
 
     def setup(self) -> None:
-        from RegistrationSuiteLib.panel import MethodPanel
-
-        class Panel(MethodPanel):
-            packages = dependencies.FOR_SLICE_SETS
+        from RegistrationSuiteLib.panel import SlicesPanel
 
         ScriptedLoadableModuleWidget.setup(self)
-        self.panel = Panel(self.moduleName, TITLE, METHODS)
+        self.panel = SlicesPanel(self.moduleName, TITLE, METHODS)
         self.layout.addWidget(self.panel.widget)
 
     def enter(self) -> None:

@@ -86,6 +86,25 @@ def _face_slice(fixed: Any) -> None:
     composite.SetLabelVolumeID(above[1])
 
 
+def look_at_layer(volume: Any, number: int = 0) -> None:
+    """Turn the first slice view to a slice of a volume, columns to the right and rows down as they are stored.
+
+    number: from 0, along the axis of single slices, or else the first array axis.
+    """
+    logic = next(_slice_logics(), None)
+    if logic is None:
+        return
+    grid = grid_of(volume)
+    axis = grid.shape.index(1) if 1 in grid.shape else 0
+    rows, columns = (each for each in range(3) if each != axis)
+    sides = np.asarray(grid.direction)
+    middle = (np.array(grid.shape) - 1) / 2
+    middle[axis] = min(number, grid.shape[axis] - 1)
+    right, up, place = sides[:, columns], -sides[:, rows], grid.to_world(middle)
+    logic.FitSliceToBackground()
+    logic.GetSliceNode().SetSliceToRASByNTP(*np.cross(right, up), *right, *place, 0)
+
+
 def _shows_plane(slice_node: Any, plane: Plane) -> bool:
     """Whether a slice view lies in a plane, to a tenth of its thickness."""
     place = slicer.util.arrayFromVTKMatrix(slice_node.GetSliceToRAS())

@@ -36,10 +36,10 @@ NEEDS = {
 COMMON = ("warped", "transform", "jacobian", "warped_labels")
 """Outputs whose widgets every panel has."""
 
-PLOTS = ("energy", "distances", "training")
+PLOTS = ("energy", "distances", "training", "search")
 """Curves of which a result has one that is worth a button of its own."""
 
-TABLES = ("organs", "overlap", "regions", "ranking", "validation", "metrics", "energy")
+TABLES = ("organs", "overlap", "regions", "arrangement", "ranking", "validation", "metrics", "energy")
 """Tables, the one worth most to a reader first."""
 
 MAPS = {

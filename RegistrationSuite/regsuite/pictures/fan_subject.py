@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -59,7 +61,7 @@ class FanSubject:
         """Of every slice: as it was arranged or, of slices whose headers told of their planes, as these lie about their
         axis; as it is without one."""
         if self.axis is not None and not all(row["place"] for row in self.rows):
-            return [_stand(image.grid, self.axis) for image in self.slices]
+            return stands_about(self.axis, [image.grid for image in self.slices])
         return [
             Stand(row["place"] or number, row["mirrored"] == "yes", row["turned"] == "yes")
             for number, row in enumerate(self.rows)
@@ -104,11 +106,19 @@ class FanSubject:
         same = [value for value in self.slice_labels.values() if self.slice_labels.name_of(value).lower() == name]
         return self.slice_labels.mask(same[0] if same else None)[number].cpu().float().numpy()
 
-    def colour(self, number: int) -> Any:
+    def colour(self, number: int) -> tuple[float, float, float]:
         """That of a slice, by its place."""
-        from matplotlib import colormaps
+        return place_colour(self.order.index(number), len(self.order))
 
-        return colormaps["hsv"](self.order.index(number) / len(self.order))
+
+def place_colour(place: int, count: int) -> tuple[float, float, float]:
+    """Red, green and blue, 0 to 1, of a place counted from 0 among so many: around the circle of hues."""
+    return colorsys.hsv_to_rgb(place / count, 1.0, 1.0)
+
+
+def stands_about(axis: Axis, grids: Sequence[Grid]) -> list[Stand]:
+    """How slices (1, H, W) stand whose own planes say it, by their angles about an axis."""
+    return [_stand(grid, axis) for grid in grids]
 
 
 def view_along(normal: np.ndarray) -> np.ndarray:

@@ -68,6 +68,17 @@ def arrangement(subject: FanSubject) -> Picture:
     return Picture("arrangement", "Arrangement", caption, encoded(figure))
 
 
+def seen_along_axis(subject: FanSubject, width: float, height: float) -> bytes | None:
+    """The fan alone, small, as PNG; None for slices without an axis. Both in inches."""
+    from matplotlib.figure import Figure
+
+    if subject.axis is None:
+        return None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    _draw_fan(figure.add_subplot(), subject, subject.axis)
+    return encoded(figure)
+
+
 def beside_emulated(subject: FanSubject) -> Picture:
     """Each slice, what the volume shows there, and both by turns in a checkerboard."""
     shown = subject.order[:MOST]
