@@ -223,7 +223,8 @@ class _Writer:
         # A slice that was registered in space, such as a section to an atlas, stays there.
         self.plane = plane_of(self.fixed) if self.registration.fixed_grid.dim == 2 else None
         self.moving_plane = self._plane_of_moving() if self.plane else None
-        self.placed = [name for name, frames in self.registration.sequences.items() if lie_apart(frames)]
+        sequences, grid = self.registration.sequences, self.registration.fixed_grid
+        self.placed = [name for name, frames in sequences.items() if lie_apart(frames, grid)]
 
     def _plane_of_moving(self) -> Plane | None:
         """Models and markups lie in no plane of their own: they were projected onto the fixed one."""

@@ -77,9 +77,9 @@ class Registration(Result):
     surfaces: dict[str, Surface] = field(default_factory=dict)
 
 
-def lie_apart(frames: Sequence[Image]) -> bool:
-    """Whether a sequence's frames are slices, each at a place of its own, and no moments or candidates at one place."""
-    return len({frame.grid for frame in frames}) > 1
+def lie_apart(frames: Sequence[Image], fixed_grid: Grid) -> bool:
+    """Whether a sequence's frames are slices of a volume, each put somewhere in it, and no moments or candidates."""
+    return 1 not in fixed_grid.shape and all(1 in frame.grid.shape for frame in frames)
 
 
 @dataclass

@@ -171,9 +171,9 @@ def _write_page(
         inputs.get("moving"),
         folder,
         mask=inputs.get("mask"),
-        fixed_labels=inputs.get("fixed_labels"),
+        fixed_labels=registration.labels.get("segmented_volume", inputs.get("fixed_labels")),
         moving_labels=inputs.get("moving_labels"),
-        slice_labels=inputs.get("slice_labels"),
+        slice_labels=registration.labels.get("segmented_slices", inputs.get("slice_labels")),
         pictures=pictures,
     )
     return {"report": page.name, "pictures": "pictures"}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from dicom_samples import LPS, Frame, write_classic
 from regsuite.catalog import method
+from regsuite.catalog.radial import STEPS
 from regsuite.methods.radial.arrange import Placed
 from regsuite.methods.radial.prepared import prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Refined
@@ -61,27 +62,40 @@ def case() -> Case:
     return Case(made, acquired, slices, LabelImage.from_array(stack, grid, {1: "Femur"}))
 
 
-def true_result() -> Registration:
+def true_result(until: str = "refinement") -> Registration:
     """As a run would give it that found the truth, each slice's own motion too."""
-    made = case()
-    acquired = made.acquired
-    nominal = frame_of(acquired.centre, acquired.normal) @ acquired.arrangement.planes()
-    pose = torch.linalg.inv(acquired.truth.matrix)
-    planes = acquired.true_planes()
-    slices = prepared_slices(acquired.slices, made.labels.mask().float(), 4.0)
-    volume = prepared_volume(made.hip.volume, made.hip.tissues, FEMUR)
-    placed = Placed(nominal, pose, acquired.arrangement, 0.04, 0.06)
-    own = planes @ torch.linalg.inv(pose @ nominal)
-    before, after = torch.linspace(0.5, 0.9, 6), torch.linspace(0.8, 1.1, 6)
-    refined = Refined(planes, torch.eye(4, dtype=torch.float64), own, 366, [-0.6, -0.8, -0.9], before, after)
-    told = Told(made.hip.volume, made.hip.tissues, made.slices, LOOKED_AT, slices, volume, placed, refined)
+    told = _told(STEPS.index(until))
     declared = method("hip-qmri")
     record = {
         "method": declared.name,
         "title": declared.title,
-        "parameters": dataclasses.asdict(declared.check_values({})),
+        "parameters": dataclasses.asdict(declared.check_values({"until": until})),
     }
-    return dataclasses.replace(told.registration("radial"), record=record)
+    return dataclasses.replace(told.registration(), record=record)
+
+
+def _told(step: int) -> Told:
+    """What the steps up to one found."""
+    made = case()
+    told = Told(made.hip.volume, made.hip.tissues, made.slices, LOOKED_AT, 4.0)
+    if step == 0:
+        return told
+    acquired = made.acquired
+    nominal = frame_of(acquired.centre, acquired.normal) @ acquired.arrangement.planes()
+    pose = torch.linalg.inv(acquired.truth.matrix) if step >= 3 else torch.eye(4, dtype=torch.float64)
+    placed = Placed(nominal, pose, acquired.arrangement, 0.04, 0.06)
+    slices = prepared_slices(acquired.slices, made.labels.mask().float(), 4.0)
+    told = dataclasses.replace(told, slices=slices, placed=placed, reconstruction="radial" if step >= 2 else None)
+    if step < 3:
+        return told
+    volume = prepared_volume(made.hip.volume, made.hip.tissues, FEMUR)
+    before, after = torch.linspace(0.5, 0.9, 6), torch.linspace(0.8, 1.1, 6)
+    if step == 3:
+        return dataclasses.replace(told, volume=volume, before=before)
+    planes = acquired.true_planes()
+    own = planes @ torch.linalg.inv(pose @ nominal)
+    refined = Refined(planes, torch.eye(4, dtype=torch.float64), own, 366, [-0.6, -0.8, -0.9], before, after)
+    return dataclasses.replace(told, volume=volume, refined=refined)
 
 
 def write_dicom(folder: Path) -> dict[str, np.ndarray]:

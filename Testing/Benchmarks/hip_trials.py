@@ -51,7 +51,6 @@ def _tried(case: RadialCase, wrong: bool, solids: bool) -> Values:
     common = refined.move @ placed.planes
     found: Values = {
         "right": placed.arrangement is not None and placed.arrangement.is_like(case.acquisition.arrangement),
-        "swapped": placed.swapped,
         "unlike": placed.unlike,
         "next": placed.next,
         "start": rigid_error(placed.planes, case),

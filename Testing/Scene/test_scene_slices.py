@@ -180,6 +180,26 @@ def test_every_output_becomes_nodes(nodes: dict[str, Any]) -> None:
     assert len(windows) == 1, "one window, so that slices can be compared"
 
 
+@pytest.mark.parametrize("until", ["segmentation", "arrangement"])
+def test_a_steps_slices_are_nodes_where_the_headers_put_them(nodes: dict[str, Any], until: str) -> None:
+    """Each a volume of its own, though all may lie in one place."""
+    made, given = added(nodes, samples.true_result(until)), samples.case().slices.maps["T2"]
+    others = {"transform", "inverse", "planes", "metrics"} | {
+        "segmentation": set(),
+        "arrangement": {"warped", "arrangement"},
+    }[until]
+    placed = {f"{name}_{number}" for name in ("slices", "emulated", "T1", "T2", "T1rho") for number in range(1, 7)}
+    assert set(made) == placed | others
+    point = (10.0, -20.0, 30.0)
+    assert made["transform"].GetTransformToParent().TransformPoint(point) == pytest.approx(point)
+    for number, image in enumerate(given, start=1):
+        np.testing.assert_array_equal(slicer.util.arrayFromVolume(made[f"T2_{number}"]), image.array())
+    grids = [scene.grid_of(made[f"T2_{number}"]) for number in range(1, 7)]
+    if until == "segmentation":
+        assert all(grid.same_as(given[0].grid, 1e-6) for grid in grids)
+    results.remove(list(made.values()))
+
+
 def test_values_of_placed_slices_are_those_acquired(nodes: dict[str, Any]) -> None:
     made, case = added(nodes), samples.case()
     for number in range(6):

@@ -12,11 +12,21 @@ HIP_QMRI = Citation(
     paper="hip-qmri",
 )
 
+STEPS = ("segmentation", "arrangement", "reconstruction", "initialisation", "refinement")
+"""Of the chain."""
+
 
 @dataclass(frozen=True)
 class HipQmriParameters:
     """Of the whole chain, in the order of its steps."""
 
+    until: str = parameter(
+        "refinement",
+        "Last step",
+        "Where the chain ends, so that what a step found can be looked at, and corrected, before the next one is run "
+        "from it.",
+        choices=STEPS,
+    )
     bone: int = parameter(
         0,
         "Bone",

@@ -52,9 +52,21 @@ class FanSubject:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Of the arrangement's table, in the order of the slices."""
-        table = self.registration.tables["arrangement"]
+        """Of the arrangement's table, in the order of the slices; where there is none, no slice has a place."""
+        table = self.registration.tables.get("arrangement")
+        if table is None:
+            return [{"place": "", "mirrored": "", "turned": ""}] * len(self.slices)
         return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+    @property
+    def arranged(self) -> bool:
+        """Whether it was asked how the slices stand."""
+        return "arrangement" in self.registration.tables
+
+    @property
+    def laid(self) -> bool:
+        """Whether the slices were laid in the volume; until then they are where headers put them."""
+        return "regions" in self.registration.tables
 
     @cached_property
     def stands(self) -> list[Stand]:

@@ -32,7 +32,9 @@ def fan_pictures(subject: FanSubject) -> list[Picture]:
     solid = subject.registration.labels.get("solid")
     grids = [image.grid for image in subject.slices]
     colours = [subject.colour(number) for number in range(len(grids))]
-    drawn = [arrangement(subject), beside_emulated(subject), similarity(subject)]
+    drawn = [arrangement(subject), beside_emulated(subject)]
+    if "mutual information after" in subject.rows[0]:
+        drawn.append(similarity(subject))
     if solid is not None:
         drawn.append(solid_picture(subject.fixed_labels, subject.bone, solid, grids, colours))
     return drawn
@@ -57,15 +59,16 @@ def arrangement(subject: FanSubject) -> Picture:
         axes.set_title(_told_of(subject, number), color=_ink(subject, number), fontsize=10.5)
     for axes in panels:
         axes.axis("off")
-    caption = "Every slice, upright as it was arranged, with the outline of the bone that was drawn in it (yellow)."
+    caption = "Every slice, as it was acquired, with the outline of the bone in its segmentation (yellow)."
     if axis is not None:
         caption = (
             "Above, the volume across the axis of the slices, seen along it, and the place of each slice; its number "
             "stands at the end to which the columns of the upright slice run. Below, the slices by their places, "
-            "upright as they were arranged, with the bone's outline (yellow). Neighbours, and the last one's mirror "
+            "upright as they stand there, with the bone's outline (yellow). Neighbours, and the last one's mirror "
             "image and the first one, should be alike; along the axis, the middle column, they should agree."
         )
-    return Picture("arrangement", "Arrangement", caption, encoded(figure))
+    name, title = ("arrangement", "Arrangement") if subject.arranged else ("segmentation", "Segmented slices")
+    return Picture(name, title, caption, encoded(figure))
 
 
 def seen_along_axis(subject: FanSubject, width: float, height: float) -> bytes | None:
@@ -93,10 +96,16 @@ def beside_emulated(subject: FanSubject) -> Picture:
         column[0].set_title(f"Slice {number + 1}", color=_ink(subject, number), fontsize=10.5)
     for axes, title in zip(panels[:, 0], ("Acquired", "Emulated", "Checkerboard"), strict=True):
         axes.set_ylabel(title, fontsize=10.5, color=INK)
-    caption = (
-        "Each slice, what the volume shows where it was placed, and both by turns. The contrast differs; borders "
-        "should run on from field to field. Blue: the outline of the bone in the volume."
-    )
+    if subject.laid:
+        caption = (
+            "Each slice, what the volume shows where it was placed, and both by turns. The contrast differs; borders "
+            "should run on from field to field. Blue: the outline of the bone in the volume."
+        )
+    else:
+        caption = (
+            "Each slice, what the volume shows where the headers put it, and both by turns; they were not laid in the "
+            "volume yet. Blue: the outline of the bone in the volume."
+        )
     if len(subject.order) > MOST:
         caption += f" The first {MOST} of {len(subject.order)} slices."
     return Picture("emulated", "Acquired and emulated slices", caption, encoded(figure))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from regsuite.catalog.radial import HipQmriParameters
+from regsuite.catalog.radial import STEPS, HipQmriParameters
 from regsuite.errors import InputError
 from regsuite.methods.radial.arrange import Placed, arrange, laid, laid_around, mirrored
 from regsuite.methods.radial.placing import header_plane
 from regsuite.methods.radial.prepared import Slices, Volume, prepared_slices, prepared_volume
-from regsuite.methods.radial.refine import Refined, Search, refine
+from regsuite.methods.radial.refine import Refined, Search, information, refine
 from regsuite.methods.radial.segmentation import Segmentation
 from regsuite.methods.radial.telling import Told
 from regsuite.progress import Context, Part, Progress
@@ -49,20 +50,44 @@ class Run:
         self.notes: list[str] = [*self.set.notes, *segmentation.notes]
 
     def registration(self) -> Registration:
-        """The result."""
+        """The result of the steps up to the last that is asked for."""
+        told = self._told()
+        self.progress.step(0.9, "placing the maps")
+        result = told.registration()
+        result.labels |= {"segmented_volume": self.labels, "segmented_slices": self.drawn}
+        result.notes = self.notes + result.notes
+        result.record = {"chosen": self._chosen(told.placed)}
+        return result
+
+    def _told(self) -> Told:
+        """What these steps find."""
+        told = Told(self.image.to(self.device), self.labels, self.set, self.compared, self.thickness)
+        if not self._goes_to("arrangement"):
+            return told
         slices, volume = self.prepared()
         self.progress.step(0.05, "arranging the slices")
         placed = self.placed(slices, volume)
         self._doubt(placed)
+        made = self.parameters.reconstruction if self._goes_to("reconstruction") else None
+        told = replace(told, slices=slices, placed=placed, reconstruction=made)
+        if not self._goes_to("initialisation"):
+            return replace(told, placed=self._where_told(placed))
         self.progress.step(0.25, "comparing with what the volume would show")
+        if not self._goes_to("refinement"):
+            return replace(told, volume=volume, before=information(slices, volume, placed.planes, self.spread))
         refined = self.refined(slices, volume, placed, Part(self.progress, 0.25, 0.9))
-        self.progress.step(0.9, "placing the maps")
-        told = Told(self.image, self.labels, self.set, self.compared, slices, volume, placed, refined)
-        result = told.registration(self.parameters.reconstruction)
-        result.labels |= {"segmented_volume": self.labels, "segmented_slices": self.drawn}
-        result.notes = self.notes + result.notes
-        result.record = {"chosen": self._chosen(placed, slices)}
-        return result
+        return replace(told, volume=volume, refined=refined)
+
+    def _goes_to(self, step: str) -> bool:
+        return STEPS.index(step) <= STEPS.index(self.parameters.until)
+
+    def _where_told(self, placed: Placed) -> Placed:
+        """Arranged, where the headers put the axis; with a note where the headers tell all."""
+        if placed.arrangement is None:
+            self.notes.append(
+                "The headers tell where each slice lies: none was arranged, and no solid is made of their outlines."
+            )
+        return replace(placed, pose=torch.eye(4, dtype=torch.float64))
 
     # --- inputs ---
 
@@ -98,10 +123,19 @@ class Run:
             )
         return self.drawn.mask(same[0] if same else None)
 
+    @property
+    def thickness(self) -> float:
+        """mm, of a slice."""
+        return self.parameters.thickness or self.set.thickness
+
+    @property
+    def spread(self) -> float:
+        """mm, of a point in a slice's plane."""
+        return self.parameters.spread or min(self.set.maps[self.compared][0].grid.spacing[1:])
+
     def prepared(self) -> tuple[Slices, Volume]:
         """The inputs as the search takes them."""
-        thickness = self.parameters.thickness or self.set.thickness
-        slices = prepared_slices(self.set.maps[self.compared], self.drawn_bone.float(), thickness)
+        slices = prepared_slices(self.set.maps[self.compared], self.drawn_bone.float(), self.thickness)
         return slices.to(self.device), prepared_volume(self.image.to(self.device), self.labels, self.bone)
 
     # --- where slices are ---
@@ -152,22 +186,21 @@ class Run:
                 f"{count}, negative where it is mirrored."
             ) from None
 
-    def _chosen(self, placed: Placed, slices: Slices) -> dict[str, Any]:
+    def _chosen(self, placed: Placed | None) -> dict[str, Any]:
         """What was put for parameters that may be left to the method, as they would be given to it."""
-        chosen: dict[str, Any] = {"bone": self.bone, "thickness": slices.thickness}
-        chosen["spread"] = self.parameters.spread or slices.pixel
-        found = placed.arrangement
-        if found is not None:
+        chosen: dict[str, Any] = {"bone": self.bone, "thickness": self.thickness, "spread": self.spread}
+        if placed is not None and placed.arrangement is not None:
+            found = placed.arrangement
             signs = [-1 if mirrored else 1 for mirrored in found.mirrored]
             chosen["places"] = [sign * (place + 1) for sign, place in zip(signs, found.places, strict=True)]
-            chosen["turned"] = [number for number, turned in enumerate(found.turned, start=1) if turned]
+            chosen["turned"] = [number for number, turned in enumerate(found.turned, start=1) if turned] or [0]
         return chosen
 
     def refined(self, slices: Slices, volume: Volume, placed: Placed, progress: Progress) -> Refined:
         """Slices that were placed, by their brightness."""
         chosen = self.parameters
         own = (chosen.motion, chosen.motion) if chosen.motion else None
-        search = Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, chosen.spread or slices.pixel)
+        search = Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, self.spread)
         return refine(slices, volume, placed.planes, placed.middle, search, progress)
 
     def _doubt(self, placed: Placed) -> None:
