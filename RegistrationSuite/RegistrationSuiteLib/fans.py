@@ -14,6 +14,7 @@ from regsuite.errors import InputError
 
 from RegistrationSuiteLib import records, scene
 from RegistrationSuiteLib.scene.nodes import into_folder, undone_on_error
+from RegistrationSuiteLib.scene.slices import slice_image
 
 if TYPE_CHECKING:
     from regsuite.pictures.fan_subject import FanSubject, Stand
@@ -116,7 +117,7 @@ def fan_of_results(nodes: Mapping[str, Any]) -> Fan | None:
     from regsuite.pictures.fan_subject import stands_about
     from regsuite.spatial.slice_sets import common_line
 
-    images = [scene.image_from_node(node) for node in placed_slices(nodes)]
+    images = [slice_image(node) for node in placed_slices(nodes)]
     known = found_arrangement(nodes)
     if not images or (known is not None and known.count != len(images)):
         return None
@@ -131,7 +132,8 @@ def found_arrangement(nodes: Mapping[str, Any]) -> Arrangement | None:
     from regsuite.spatial.radial import Arrangement
 
     chosen = records.record_of(nodes).get("chosen", {})
-    return Arrangement.of_numbers(chosen["places"], chosen["turned"]) if chosen.get("places") else None
+    places = chosen.get("places")
+    return Arrangement.of_numbers(places, chosen["turned"], len(places)) if places else None
 
 
 def brought_by(nodes: Mapping[str, Any]) -> np.ndarray:
@@ -142,10 +144,10 @@ def brought_by(nodes: Mapping[str, Any]) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def subject_of(nodes: Mapping[str, Any], fixed: Any) -> FanSubject | None:
+def subject_of(nodes: Mapping[str, Any], fixed: Any, moving: Any, slices: SliceSet) -> FanSubject | None:
     """What the pictures of a run's slices are of; None where it placed none, or its labels are gone.
 
-    nodes: by output name; fixed: the volume's node.
+    nodes: by output name; fixed, moving: the nodes of the volume, and of the slices or the first of them.
     """
     from regsuite.pictures import FanSubject
     from regsuite.registration import Registration, Table
@@ -167,7 +169,7 @@ def subject_of(nodes: Mapping[str, Any], fixed: Any) -> FanSubject | None:
         record=records.record_of(nodes),
     )
     labels = scene.labels_from_node(nodes["segmented_volume"], fixed)
-    return FanSubject(found, volume, labels, scene.labels_from_node(nodes["segmented_slices"]))
+    return FanSubject(found, volume, labels, scene.slice_labels_from_node(nodes["segmented_slices"], slices, moving))
 
 
 def _yes(value: bool) -> str:

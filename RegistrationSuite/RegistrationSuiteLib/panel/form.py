@@ -27,6 +27,7 @@ class ParameterForms:
         self.method = method
         self.preset = next(iter(method.presets), None)
         self.fields: list[ParameterField] = [self._field(each, changed) for each in method.parameters]
+        self._labels: dict[str, Any] = {}
         self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
         self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
 
@@ -43,7 +44,7 @@ class ParameterForms:
         widget = qt.QWidget()
         form = qt.QFormLayout(widget)
         for each in fields:
-            label = qt.QLabel(row_title(each.parameter))
+            label = self._labels[each.parameter.name] = qt.QLabel(row_title(each.parameter))
             label.toolTip = each.widget.toolTip
             if isinstance(each, TableField):  # over the whole width
                 form.addRow(label)
@@ -55,6 +56,11 @@ class ParameterForms:
     def show(self, visible: bool) -> None:
         self.basic.visible = visible
         self.advanced.visible = visible
+
+    def hide(self, name: str) -> None:
+        """Takes a parameter's row out of sight, where something else in the panel stands for it."""
+        self._labels[name].visible = False
+        next(each for each in self.fields if each.parameter.name == name).widget.visible = False
 
     def set_organs(self, names: Sequence[str]) -> None:
         """Fills tables with a row an organ."""

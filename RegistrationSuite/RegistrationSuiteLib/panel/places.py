@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("Slice", "Place", "Mirrored", "Turned", "Similarity")
 SLICE, PLACE, MIRRORED, TURNED, SIMILARITY = range(len(COLUMNS))
-THUMBNAIL = 96
-STRIP_PIXELS = 166
+THUMBNAIL, IN_A_ROW = 116, 3
+CAPTION_PIXELS, GAP_PIXELS, MOST_LINES = 52, 10, 2
 OUTLINE = (255, 210, 63)
 DARKER = 0.75
 """Of a slice's colour, so that it can be read on white."""
@@ -51,8 +51,9 @@ class PlacesTable:
         table.setHorizontalHeaderLabels(list(COLUMNS))
         table.verticalHeader().setDefaultSectionSize(ROW_PIXELS)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-        self._ui.fanList.iconSize = qt.QSize(THUMBNAIL, THUMBNAIL)
-        self._ui.fanList.setFixedHeight(STRIP_PIXELS)
+        strip = self._ui.fanList
+        strip.iconSize = qt.QSize(THUMBNAIL, THUMBNAIL)
+        strip.gridSize = qt.QSize(THUMBNAIL + GAP_PIXELS, THUMBNAIL + CAPTION_PIXELS)
 
     # --- showing ---
 
@@ -83,7 +84,7 @@ class PlacesTable:
             box.connect("valueChanged(int)", partial(self.onPlace, row))
             table.setCellWidget(row, PLACE, box)
             self._boxes.append(box)
-        table.setFixedHeight(ROW_PIXELS * (min(count, MOST_ROWS) + 1) + 2 * FRAME_PIXELS)
+        table.setFixedHeight(ROW_PIXELS * (min(count, MOST_ROWS) + 1) + FRAME_PIXELS)
 
     def _fill_row(self, row: int, similarity: str) -> None:
         assert self._shown is not None
@@ -99,6 +100,8 @@ class PlacesTable:
         strip.clear()
         strip.visible = fan is not None
         self._order = fan.order if fan is not None else []
+        lines = min(MOST_LINES, -(-len(self._order) // IN_A_ROW))
+        strip.setFixedHeight(lines * (THUMBNAIL + CAPTION_PIXELS) + FRAME_PIXELS)
         for place, number in enumerate(self._order, start=1):
             assert fan is not None
             stand = fan.stands[number]

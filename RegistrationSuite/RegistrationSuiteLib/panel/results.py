@@ -255,10 +255,13 @@ class ResultsView:
         if visible:
             self._ui.showLabelsButton.checked = False
             with self._state.showing():
-                display.show_on_moving(self.moving, self._labels_on_moving())
+                self._show_on_moving()
         else:
             self._leave_moving()
             self.onOverlay()
+
+    def _show_on_moving(self) -> None:
+        display.show_on_moving(self.moving, self._labels_on_moving())
 
     def _leave_moving(self) -> None:
         for node in self._labels_on_moving():

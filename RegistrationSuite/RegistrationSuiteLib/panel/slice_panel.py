@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import qt
 import slicer.util
+from regsuite.catalog.radial import STEPS
 from regsuite.errors import InputError
 
 from RegistrationSuiteLib import dependencies, fans, scene
-from RegistrationSuiteLib.panel.arrangement import ArrangementView, Known
+from RegistrationSuiteLib.panel.arrangement import PLANES, ArrangementView, Known
 from RegistrationSuiteLib.panel.fields import tooltip, value_text
 from RegistrationSuiteLib.panel.method_panel import UI_FILE, MethodPanel
 from RegistrationSuiteLib.panel.slice_results import (
     ARRANGEMENT,
     REFINEMENT,
     SEGMENTATION,
-    STEPS,
     UNTIL,
     SliceResults,
 )
@@ -69,6 +69,7 @@ class SlicesPanel(MethodPanel):
         self.arrangement = ArrangementView(self.slices_ui, self.planesButton, self.onPlaces, self.onSlice)
         for step, name in BUTTONS.items():
             getattr(self.slices_ui, name).connect("clicked()", partial(self.run_to, step))
+        self.form.parameters[self.form.method.name].hide(UNTIL)  # there is a button for each
         self.slices_ui.automaticButton.connect("clicked()", self.onAutomatic)
         return SliceResults(self.ui, self.state, self.form.methods, self.arrangement.show_planes, self._went_back)
 
@@ -118,6 +119,11 @@ class SlicesPanel(MethodPanel):
             self.live.status(f"Loaded: {names}." + (" See the log." if notes else ""))
 
     # --- state ---
+
+    def show_state(self) -> None:
+        super().show_state()
+        planes = self.results.nodes.get(PLANES)
+        self.arrangement.show_planes(planes is not None and bool(planes.GetDisplayNode().GetVisibility()))
 
     def onSceneCloses(self, caller: Any, event: Any) -> None:
         self.planesButton.checked = False
@@ -198,6 +204,7 @@ class SlicesPanel(MethodPanel):
         super()._finish(message)
         if self._running:
             self._take_over(cast("Registration", message.result))
+            self.slices_ui.arrangementSection.collapsed = False
         self.state.set_text(DONE, self._running or REFINEMENT)
         self.refresh_apply()
 
@@ -259,16 +266,15 @@ class SlicesPanel(MethodPanel):
         texts = self.form.forms.texts()
         try:
             values: Any = self.form.method.check_values({name: texts[name] for name in STARTS})
-            said = Arrangement.of_numbers(values.places, values.turned)
+            return Arrangement.of_numbers(values.places, values.turned, count)
         except (InputError, ValueError):  # Apply says what is wrong
             return None
-        return said if said.count == count else None
 
     def show_arrangement(self) -> None:
         """What is known of it; pictures are drawn where something changed."""
         known = self.known()
         if self.arrangement.show(known):
-            picture, bone = self.results.picture() if known is not None and known.nodes else (None, None)
+            picture, bone = self.results.picture(known.slices) if known is not None and known.nodes else (None, None)
             edited = known is not None and known.edited
             self.arrangement.draw(self._painted() if bone is None else bone, None if edited else picture)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import qt
 from regsuite.catalog import Method
+from regsuite.catalog.radial import STEPS
 
 from RegistrationSuiteLib import dependencies, display, fans, records
 from RegistrationSuiteLib.history import History
@@ -17,13 +18,14 @@ from RegistrationSuiteLib.runner import JobRunner
 from RegistrationSuiteLib.scene.labels import segment_values
 from RegistrationSuiteLib.state import PanelState
 
-STEPS = ("segmentation", "arrangement", "reconstruction", "initialisation", "refinement")
-"""Values of the parameter ``until``, in their order."""
+if TYPE_CHECKING:
+    from regsuite.spatial import SliceSet
+
 SEGMENTATION, ARRANGEMENT, RECONSTRUCTION, _, REFINEMENT = STEPS
 UNTIL = "until"
 NOT_HERE = ("showGridButton", "showJacobianButton", "showLabelsButton")
 """Widgets that show nothing of slices: they are moved rigidly, and carry no labels along."""
-SURFACE, BONE, PLANES = "surface", "segmented_volume", "planes"
+SURFACE, BONE = "surface", "segmented_volume"
 """Outputs that are seen in 3D."""
 BONE_OPACITY = 0.4
 PICTURE = (3.7, 3.4)
@@ -100,11 +102,12 @@ class SliceResults(ResultsView):
         step = self.step
         if not step or self.fixed is None or self.moving is None:
             return
-        if step == SEGMENTATION and self._ui.showMovingButton.enabled:
+        if step in (SEGMENTATION, ARRANGEMENT) and self._ui.showMovingButton.enabled:
             self._ui.showMovingButton.checked = True
         elif step == RECONSTRUCTION and self.solidButton.enabled:
+            self.onOverlay()
             self.solidButton.checked = True
-        elif step in STEPS[STEPS.index(RECONSTRUCTION) :]:
+        else:
             self.show_slice(0)
         self._show_planes(step not in (SEGMENTATION, RECONSTRUCTION))
 
@@ -115,7 +118,7 @@ class SliceResults(ResultsView):
                 node.GetDisplayNode().SetVisibility(False)
 
     def show_slice(self, number: int) -> None:
-        """A placed slice, from 0, over the volume, in the slice's own plane; the slice alone where it is in a stack."""
+        """A placed slice, from 0, over the volume, in the slice's own plane, with the bone's outline in the volume."""
         slices = fans.placed_slices(self.nodes)
         if self.fixed is None or number >= len(slices):
             return
@@ -124,11 +127,12 @@ class SliceResults(ResultsView):
         display.look_at_layer(slices[number])
         if BONE in self.nodes:
             display.show_labels(self.nodes[BONE], True, surfaces=False)
+            self._show_bone_alone(self.nodes[BONE])
 
-    def onMoving(self, visible: bool) -> None:
-        super().onMoving(visible)
-        if visible and not self._setting:
-            display.look_at_layer(self.moving)
+    def _show_on_moving(self) -> None:
+        """Outlines: in a stack what lies on each other does not belong together."""
+        display.show_on_moving(self.moving, self._labels_on_moving(), surfaces=False)
+        display.look_at_layer(self.moving)
 
     def onSolid(self, visible: bool) -> None:
         if self._setting:
@@ -141,23 +145,25 @@ class SliceResults(ResultsView):
             self._show_bone_alone(labels)
 
     def _show_bone_alone(self, labels: Any) -> None:
-        """In 3D, translucent; the other segments are seen in slices alone."""
+        """Of the segments of the volume; in 3D it is translucent."""
         bone, view = records.record_of(self.nodes).get("chosen", {}).get("bone"), labels.GetDisplayNode()
         ids = labels.GetSegmentation().GetSegmentIDs()
         for each, value in zip(ids, segment_values(labels), strict=True):
-            view.SetSegmentVisibility3D(each, bone is None or value == bone)
+            view.SetSegmentVisibility(each, bone is None or value == bone)
             view.SetSegmentOpacity3D(each, BONE_OPACITY)
 
-    def picture(self) -> tuple[bytes | None, np.ndarray | None]:
+    def picture(self, slices: SliceSet) -> tuple[bytes | None, np.ndarray | None]:
         """The volume along the axis with the slices in it, as PNG, and (K, H, W) bool the bone in the slices; None each
-        where there is none, the first also where matplotlib is not installed."""
+        where there is none, the first also where matplotlib is not installed. slices: that were placed."""
         key = [node.GetID() for node in (self.fixed, *self.nodes.values()) if node is not None]
         if key != self._pictured[0]:
-            self._pictured = key, self._draw()
+            self._pictured = key, self._draw(slices)
         return self._pictured[1]
 
-    def _draw(self) -> tuple[bytes | None, np.ndarray | None]:
-        subject = fans.subject_of(self.nodes, self.fixed) if self.fixed is not None else None
+    def _draw(self, slices: SliceSet) -> tuple[bytes | None, np.ndarray | None]:
+        if self.fixed is None or self.moving is None:
+            return None, None
+        subject = fans.subject_of(self.nodes, self.fixed, self.moving, slices)
         if subject is None:
             return None, None
         bone = np.stack([subject.drawn_in(number) > 0.5 for number in range(len(subject.slices))])

@@ -50,6 +50,8 @@ def numbers(points: np.ndarray, name: str) -> Any:
     display.SetTextScale(NUMBER_SIZE)
     display.SetSelectedColor(1, 1, 1)
     display.SetVisibility2D(False)
+    display.SetOccludedVisibility(True)  # in front of the slices, whichever way they are seen
+    display.SetOccludedOpacity(1.0)
     return node
 
 

@@ -27,10 +27,11 @@ def slices_from_nodes(nodes: Sequence[Any]) -> SliceSet:
     from regsuite import io
 
     units = {node.GetName(): node.GetAttribute(UNIT) for node in nodes if node.GetAttribute(UNIT)}
-    return io.slice_set_of([_image(node) for node in nodes], units)
+    return io.slice_set_of([slice_image(node) for node in nodes], units)
 
 
-def _image(node: Any) -> Image:
+def slice_image(node: Any) -> Image:
+    """A slice or a stack in world coordinates, in space: 3D."""
     from regsuite.spatial import Image
 
     require_scalar_volume(node)

@@ -25,6 +25,8 @@ _WINDOW = (0.5, 99.5)
 _CHECKS = 8
 _WIDTH, _FAN_HEIGHT, _TITLE = 12.0, 5.2, 0.42
 _POINTS = 240
+_MARGIN = 1.24
+"""Times the reach of the slices, so that letters at the rim are clear of the numbers."""
 
 
 def fan_pictures(subject: FanSubject) -> list[Picture]:
@@ -159,7 +161,7 @@ def _draw_fan(axes: Axes, subject: FanSubject, axis: Axis) -> None:
     for number in range(len(subject.slices)):
         _draw_blade(axes, subject, number, axis, across)
     write_letters(axes, [letter for line in across for letter in ends_of(line)])
-    axes.set(xlim=(-1.12 * reach, 1.12 * reach), ylim=(-1.12 * reach, 1.12 * reach), facecolor="black")
+    axes.set(xlim=(-_MARGIN * reach, _MARGIN * reach), ylim=(-_MARGIN * reach, _MARGIN * reach), facecolor="black")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title("Seen along the axis", fontsize=11.5, color=INK)

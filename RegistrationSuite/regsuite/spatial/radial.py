@@ -56,14 +56,14 @@ class Arrangement:
         return 180.0 / self.count
 
     @classmethod
-    def of_numbers(cls, places: Sequence[float], turned: Sequence[float]) -> Arrangement:
-        """places: one a slice, counted from 1, negative where it is mirrored; turned: the numbers, counted from 1, of
-        the slices that are. ValueError where not every slice has a place of its own."""
+    def of_numbers(cls, places: Sequence[float], turned: Sequence[float], count: int) -> Arrangement:
+        """places: of ``count`` slices, from 1, negative where one is mirrored; turned: the numbers, also from 1, of the
+        slices that are. ValueError where not every slice has a place of its own."""
         whole, numbers = [round(place) for place in places], {round(number) for number in turned}
         return cls(
             tuple(abs(place) - 1 for place in whole),
             tuple(place < 0 for place in whole),
-            tuple(number in numbers for number in range(1, 1 + len(whole))),
+            tuple(number in numbers for number in range(1, 1 + count)),
         )
 
     def numbers(self) -> tuple[list[int], list[int]]:
