@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from regsuite.spatial import SliceSet
     from regsuite.spatial.radial import Arrangement
 
-SIMILARITY = "mutual information after"
+SIMILARITY = ("mutual information after", "mutual information before")
+"""Columns of the arrangement's table, the one of the later step first."""
 PLANES = "planes"
 """The output that shows placed slices in 3D."""
 
@@ -63,8 +64,9 @@ class Known:
         """Of each slice, after the last run; nothing where that compared none, or not as the form says."""
         if self.edited or "arrangement" not in self.nodes:
             return []
-        values = [row.get(SIMILARITY, "") for row in tables.rows_of(self.nodes["arrangement"])]
-        return [f"{float(value):.2f}" if value else "–" for value in values]
+        rows = tables.rows_of(self.nodes["arrangement"])
+        told = next((name for name in SIMILARITY if rows and name in rows[0]), None)
+        return [f"{float(row[told]):.2f}" for row in rows] if told else []
 
     def told(self) -> str:
         """In a sentence."""

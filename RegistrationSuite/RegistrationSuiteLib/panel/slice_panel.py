@@ -159,7 +159,7 @@ class SlicesPanel(MethodPanel):
         self.planesButton.checked = False
         self.results.history.clear()
         self.state.set_text(DONE, "")
-        self.form.change(STARTS)
+        self._write(STARTS)
 
     def refresh_apply(self) -> None:
         super().refresh_apply()
@@ -207,6 +207,13 @@ class SlicesPanel(MethodPanel):
             self.slices_ui.arrangementSection.collapsed = False
         self.state.set_text(DONE, self._running or REFINEMENT)
         self.refresh_apply()
+        self.results.show_step()
+
+    def _write(self, texts: Mapping[str, str]) -> None:
+        """Shows and keeps other values of parameters, of which nobody is told."""
+        self.form.forms.set_texts(self.form.forms.texts() | dict(texts))
+        self.form.show_preset()
+        self.save_state()
 
     def _take_over(self, result: Registration) -> None:
         nodes, texts = self.results.nodes, {}
@@ -215,7 +222,7 @@ class SlicesPanel(MethodPanel):
             texts = dict(zip(STARTS, map(value_text, found.numbers()), strict=True))
         if self._running == SEGMENTATION:
             texts |= self._take_labels(result)
-        self.form.change(texts)
+        self._write(texts)
 
     def _take_labels(self, result: Registration) -> dict[str, str]:
         """What was segmented by a forest or a network is given to the next steps."""
@@ -236,9 +243,10 @@ class SlicesPanel(MethodPanel):
         for role, node in inputs.items():
             self.form.inputs[role].set(node, "")
         if texts:
-            self.form.change({name: text for name, text in texts.items() if name != DONE})
+            self._write({name: text for name, text in texts.items() if name != DONE})
             self.state.set_text(DONE, texts[DONE])
         self.refresh_apply()
+        self.results.show_step()
 
     # --- the arrangement ---
 

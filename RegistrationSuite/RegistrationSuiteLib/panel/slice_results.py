@@ -75,10 +75,11 @@ class SliceResults(ResultsView):
         self.history.push(texts, inputs)
 
     def take(self, runner: JobRunner) -> None:
+        """Keeps a run's result; the panel says when it is to be shown."""
+        self._show_planes(False)
         self._hide()
         self._keep(runner)
         self.refresh()
-        self.show_step()
 
     def refresh(self) -> None:
         super().refresh()
@@ -182,4 +183,3 @@ class SliceResults(ResultsView):
         self.history.pop()
         self.refresh()
         self._went_back(*asked)
-        self.show_step()

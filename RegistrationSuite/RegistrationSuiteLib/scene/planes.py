@@ -37,8 +37,11 @@ def frames_model(grids: Sequence[Grid], colours: Sequence[Sequence[float]], name
 
 
 def numbers(points: np.ndarray, name: str) -> Any:
-    """Numbers from 1 at points (K, 3) RAS mm."""
+    """Numbers from 1 at points (K, 3) RAS mm; points that the user places next go where they would have gone."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = selection.GetActivePlaceNodeID()
     node = _passing("vtkMRMLMarkupsFiducialNode", name)
+    selection.SetActivePlaceNodeID(active)
     for number, point in enumerate(points, start=1):
         node.AddControlPoint(vtk.vtkVector3d(*point), str(number))
     node.SetLocked(True)
