@@ -246,6 +246,47 @@ def series_of(walk: Tour) -> None:
     save(views.panel([flat, solid]), "atlas-series-views")
 
 
+def hip() -> None:
+    """Radial slices of a hip, step by step: the panel, and what the views show after some of the steps."""
+    from RegistrationSuiteLib import fans, views
+    from regsuite.pictures.fans import arrangement
+
+    stacks = [f"slices {number}" for number in range(1, 5)]
+    walk = Tour("HipQMRI", "RadialSlicesHip", "fixed", "fixed_labels", *stacks, "slice_labels")
+    panel, ui = walk.panel, walk.panel.slices_ui
+    for role in ("fixed", "fixed_labels", "slice_labels"):
+        panel.form.inputs[role].selector.setCurrentNode(walk.nodes[role])
+    for name in stacks:
+        panel.form.inputs["slices"].selector.check(walk.nodes[name])
+    with views.SliceView("Coronal", "Red", SECTION) as view, views.ThreeDView("1", SECTION) as space:
+
+        def run(button: Any, title: str, shown: Any) -> tuple[str, np.ndarray]:
+            button.click()
+            walk.wait(lambda: not panel.runner.running)
+            space.look_from(FROM_ABOVE)
+            return title, shown.render()
+
+        top = [
+            run(panel.planesButton, "In the order of the slices", space),
+            run(ui.segmentButton, "Segment", view),
+            run(ui.arrangeButton, "Arrange", space),
+        ]
+        walk.sections(inputs=True, parameters=False, log=False)
+        walk.grab("hip-panel")
+        below = [
+            run(ui.reconstructButton, "Reconstruct", space),
+            run(ui.initialiseButton, "Initialise", space),
+            run(ui.refineButton, "Refine", view),
+        ]
+    save(views.panel([top, below]), "hip-steps")
+    nodes, slices = panel.results.nodes, panel.slice_set()
+    subject = fans.subject_of(nodes, walk.nodes["fixed"], walk.nodes[stacks[0]], slices)
+    with Image.open(io.BytesIO(arrangement(subject).png)) as picture:
+        picture.thumbnail((900, 900), Image.Resampling.LANCZOS)
+        keep(picture, "hip-arrangement")
+    walk.module.close()
+
+
 def views_of(ui: Any, nodes: Mapping[str, Any], walk: Tour) -> None:
     """Slice views and the 3D view while buttons of the panel are pressed."""
     from RegistrationSuiteLib import display, views
@@ -296,6 +337,7 @@ def main() -> None:
     tour()
     organs()
     atlas()
+    hip()
 
 
 if __name__ == "__main__":
