@@ -28,6 +28,7 @@ SPACE = (400, 400)
 SECTION, SMALL = (400, 300), (300, 225)
 FROM_THE_FRONT = (0.3, 1.0, 0.25)
 FROM_ABOVE = (0.8, 1.0, 0.5)
+ALONG_THE_NECK = (-0.8, 0.5, 0.7)
 DEPTHS = (-3.0, -1.6, -0.2, 1.2, 2.6)
 """Of a series of sections, mm."""
 BRAIN = {"before-after": "brain-before-after", "slicer-views": "brain-views"}
@@ -258,12 +259,12 @@ def hip() -> None:
         panel.form.inputs[role].selector.setCurrentNode(walk.nodes[role])
     for name in stacks:
         panel.form.inputs["slices"].selector.check(walk.nodes[name])
-    with views.SliceView("Coronal", "Red", SECTION) as view, views.ThreeDView("1", SECTION) as space:
+    with views.SliceView("Coronal", "Red", SMALL) as view, views.ThreeDView("1", SMALL) as space:
 
         def run(button: Any, title: str, shown: Any) -> tuple[str, np.ndarray]:
             button.click()
             walk.wait(lambda: not panel.runner.running)
-            space.look_from(FROM_ABOVE)
+            space.look_from(ALONG_THE_NECK)
             return title, shown.render()
 
         top = [

@@ -17,13 +17,11 @@ from RegistrationSuiteLib.scene.nodes import into_folder, undone_on_error
 from RegistrationSuiteLib.scene.slices import slice_image
 
 if TYPE_CHECKING:
-    from regsuite.pictures.fan_subject import FanSubject, Stand
+    from regsuite.pictures.fan_subject import Colour, FanSubject, Stand
     from regsuite.spatial import Image, SliceSet
     from regsuite.spatial.radial import Arrangement
     from regsuite.spatial.slice_sets import Axis
     from torch import Tensor
-
-    Colour = tuple[float, float, float]
 
 
 def load_slices(paths: Sequence[Path | str]) -> tuple[list[Any], tuple[str, ...]]:
@@ -60,7 +58,7 @@ class Fan:
         from regsuite.pictures.fan_subject import place_colour
 
         order = self.order
-        return [place_colour(order.index(number), len(order)) for number in range(len(order))]
+        return [place_colour(order.index(number)) for number in range(len(order))]
 
 
 def fan_as_told(

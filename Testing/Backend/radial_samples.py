@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from dicom_samples import LPS, Frame, write_classic
 from regsuite.catalog import method
-from regsuite.catalog.radial import STEPS
+from regsuite.catalog.radial import SIMILARITIES, STEPS
 from regsuite.methods.radial.arrange import Placed
 from regsuite.methods.radial.prepared import prepared_slices, prepared_volume
 from regsuite.methods.radial.refine import Refined
@@ -94,7 +94,9 @@ def _told(step: int) -> Told:
         return dataclasses.replace(told, volume=volume, before=before)
     planes = acquired.true_planes()
     own = planes @ torch.linalg.inv(pose @ nominal)
-    refined = Refined(planes, torch.eye(4, dtype=torch.float64), own, 366, [-0.6, -0.8, -0.9], before, after)
+    refined = Refined(
+        planes, torch.eye(4, dtype=torch.float64), own, 366, [-0.6, -0.8, -0.9], before, after, SIMILARITIES[0]
+    )
     return dataclasses.replace(told, volume=volume, refined=refined)
 
 

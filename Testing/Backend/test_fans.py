@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from regsuite.solvers.arranging import arranged
-from regsuite.solvers.hull import radial_solid, visual_hull
+from regsuite.solvers.hull import bounds, radial_solid, visual_hull
 from regsuite.spatial import Grid
 from regsuite.spatial.radial import Arrangement, frame_of, in_order, pixel_grid
 from regsuite.spatial.rigid import cross_matrices, rigid_moves
@@ -191,3 +191,16 @@ class TestSolids:
         for silhouette, plane in zip(shown, arrangement.planes(), strict=True):
             again = radial_solid(shown, PIXEL, arrangement, flat @ plane[:3, :3].T + plane[:3, 3])
             assert float((again == (silhouette > 0.5)).float().mean()) > 0.985
+
+    @pytest.mark.parametrize("make", [radial_solid, visual_hull])
+    def test_a_solid_lies_within_its_bounds(self, make) -> None:  # type: ignore[no-untyped-def]
+        """And comes near them: a slab through the axis is drawn out farthest where prisms meet."""
+        shown = torch.zeros(3, *SHAPE)
+        shown[:, 10:38, 16:36] = 1
+        radius, height = bounds(shown, PIXEL)
+        assert height == pytest.approx(15 * PIXEL - PIXEL / 2)
+        assert radius == pytest.approx(10.5 * PIXEL / math.cos(math.pi / 6))
+        points = self.GRID.points(torch.float64)
+        inside = points[make(shown, PIXEL, in_order(3), points)]
+        assert float(inside[:, 2].abs().max()) <= height
+        assert 0.8 * radius < float(torch.hypot(inside[:, 0], inside[:, 1]).max()) <= radius

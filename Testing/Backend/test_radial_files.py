@@ -16,6 +16,7 @@ import pytest
 import radial_samples as samples
 import SimpleITK as sitk
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from regsuite import catalog, cli, io, jobs, registration, results
 from regsuite.archive import Reader, Writer
@@ -24,7 +25,7 @@ from regsuite.errors import InputError
 from regsuite.jobs import job as job_files
 from regsuite.jobs.local import _geometry
 from regsuite.pictures import FanSubject, Picture, fan_pictures
-from regsuite.pictures.fan_subject import ends_of, view_along
+from regsuite.pictures.fan_subject import COLOURS, ends_of, view_along
 from regsuite.pictures.fans import _checkered
 from regsuite.spatial import Grid, Image, LabelImage, SliceSet
 from regsuite.spatial.radial import Arrangement, frame_of
@@ -364,6 +365,28 @@ def test_every_picture_is_drawn() -> None:
     for picture in drawn:
         assert pixels(picture).std() > 0.05
         assert picture.caption.endswith(".")
+
+
+SEEN = {
+    "as most do": (np.eye(3), 60),
+    "protanopia": ([[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]], 36),
+    "deuteranopia": ([[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]], 36),
+    "tritanopia": ([[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]], 36),
+}
+"""Matrices of linear RGB (Machado et al. 2009, severity 1), and how far apart colours should be in CIELAB."""
+
+
+@pytest.mark.parametrize("eyes", SEEN)
+def test_colours_of_six_places_are_well_apart(eyes: str) -> None:
+    matrix, least = SEEN[eyes]
+    coded = np.array([to_rgb(colour) for colour in COLOURS[:6]])
+    linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = np.clip(linear @ np.transpose(matrix), 0, 1) @ to_xyz.T / to_xyz.sum(axis=1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1)[~np.eye(6, dtype=bool)]
+    assert apart.min() > least
 
 
 def test_slices_stand_upright_in_the_order_of_their_places() -> None:

@@ -8,7 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from regsuite.catalog.radial import SIMILARITIES
 from regsuite.errors import Cancelled
+from regsuite.losses.alikeness import unlike
 from regsuite.losses.mutual_information import mutual_informations
 from regsuite.progress import Progress
 from regsuite.solvers.contour_fit import Surface, fitted
@@ -218,20 +220,23 @@ def fan() -> tuple[Grid, Tensor, Tensor]:
 
 class TestSearch:
     def compared(
-        self, fan: tuple[Grid, Tensor, Tensor]
+        self, fan: tuple[Grid, Tensor, Tensor], name: str = "mutual information"
     ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
         """How unlike slices are that were acquired in the fan's planes, in another contrast: each, and all together."""
         grid, data, truth = fan
         shown = emulator(data, grid, (24, 24), 2.0, 3.0, 2.0)
-        acquired = 1 - shown(truth.float())[0].square()
+        # Local measures take one contrast for the other only where it follows it, or its inverse, in proportion.
+        power = 1 if name in ("local correlation", "gradient fields") else 2
+        acquired = 1 - shown(truth.float())[0] ** power
 
         def each(planes: Tensor) -> Tensor:
             pictures, within = shown(planes.flatten(0, 1).float())
-            return mutual_informations(acquired.repeat(len(planes), 1, 1, 1), within)(pictures).reshape(-1, 3).double()
+            many = acquired.repeat(len(planes), 1, 1, 1)
+            return unlike(name, many, within, 2.0)(pictures).reshape(-1, 3).double()
 
         def together(planes: Tensor) -> Tensor:
             pictures, within = shown(planes.float())
-            return mutual_informations(acquired, within, pooled=True)(pictures)[0].double()
+            return unlike(name, acquired, within, 2.0, pooled=True)(pictures)[0].double()
 
         return each, together
 
@@ -240,8 +245,9 @@ class TestSearch:
         corners = torch.tensor([[x, y, 0, 1.0] for x in (-15, 0, 15) for y in (-15, 0, 15)], dtype=torch.float64)
         return float(((planes - truth) @ corners.T)[:, :3].norm(dim=1).mean())
 
-    def test_slices_vote_their_way_back(self, fan: tuple[Grid, Tensor, Tensor]) -> None:
-        each, _ = self.compared(fan)
+    @pytest.mark.parametrize("name", SIMILARITIES)
+    def test_slices_vote_their_way_back(self, fan: tuple[Grid, Tensor, Tensor], name: str) -> None:
+        each, _ = self.compared(fan, name)
         truth = fan[2]
         start = rigid(9, 5) @ truth
         frame = torch.eye(4, dtype=torch.float64)
@@ -258,8 +264,9 @@ class TestSearch:
         assert [(each.turn, each.shift) for each in halved(8, 2, 1)] == [(8, 2), (4, 1), (2, 0.5), (1, 0.25)]
         assert halved(0, 0, 0.5) == []
 
-    def test_descent_ends_at_the_truth(self, fan: tuple[Grid, Tensor, Tensor]) -> None:
-        _, together = self.compared(fan)
+    @pytest.mark.parametrize("name", SIMILARITIES)
+    def test_descent_ends_at_the_truth(self, fan: tuple[Grid, Tensor, Tensor], name: str) -> None:
+        _, together = self.compared(fan, name)
         truth = fan[2]
         start = rigid(3, 2, 1) @ truth
         frame = torch.eye(4, dtype=torch.float64)

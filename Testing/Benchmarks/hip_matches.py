@@ -45,7 +45,7 @@ def searched(kind: str, seed: int, folders: Mapping[str, str]) -> Values:
     case = radial_case(kind, seed, folders)
     run, slices, volume = prepared_run(case, False)
     placed, parameters = run.placed(slices, volume), run.parameters
-    compare = Compared.at(slices, volume, SEARCHED, slices.pixel).unlike
+    compare = Compared.at(slices, volume, SEARCHED, slices.pixel, parameters.similarity).unlike
     levels = halved(parameters.turn, 0.0, parameters.finest)
     reach = sum(level.turn for level in levels)
     start = float(np.random.default_rng([seed, 19]).uniform(-reach, reach))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from regsuite.spatial import SliceSet
     from regsuite.spatial.radial import Arrangement
 
-SIMILARITY = ("mutual information after", "mutual information before")
+INFORMATION = ("mutual information after", "mutual information before")
 """Columns of the arrangement's table, the one of the later step first."""
 PLANES = "planes"
 """The output that shows placed slices in 3D."""
@@ -60,12 +60,12 @@ class Known:
         except InputError:  # Apply says so
             return None
 
-    def similarity(self) -> list[str]:
+    def information(self) -> list[str]:
         """Of each slice, after the last run; nothing where that compared none, or not as the form says."""
         if self.edited or "arrangement" not in self.nodes:
             return []
         rows = tables.rows_of(self.nodes["arrangement"])
-        told = next((name for name in SIMILARITY if rows and name in rows[0]), None)
+        told = next((name for name in INFORMATION if rows and name in rows[0]), None)
         return [f"{float(row[told]):.2f}" for row in rows] if told else []
 
     def told(self) -> str:
@@ -101,7 +101,7 @@ class ArrangementView:
             from regsuite.spatial.radial import in_order
 
             shown = known.said or known.found or in_order(known.slices.count)
-            self._places.fill(shown, known.similarity())
+            self._places.fill(shown, known.information())
         self._button.enabled = known is not None
         self._ui.arrangementLabel.text = "Choose the slices first." if known is None else known.told()
         self._ui.automaticButton.enabled = known is not None and known.said is not None

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from RegistrationSuiteLib.fans import Fan
 
-COLUMNS = ("Slice", "Place", "Mirrored", "Turned", "Similarity")
-SLICE, PLACE, MIRRORED, TURNED, SIMILARITY = range(len(COLUMNS))
+COLUMNS = ("Slice", "Place", "Mirrored", "Turned", "MI, nats")
+SLICE, PLACE, MIRRORED, TURNED, INFORMATION = range(len(COLUMNS))
 THUMBNAIL, IN_A_ROW = 116, 3
 CAPTION_PIXELS, GAP_PIXELS, MOST_LINES = 52, 10, 2
 OUTLINE = (255, 210, 63)
@@ -57,14 +57,14 @@ class PlacesTable:
 
     # --- showing ---
 
-    def fill(self, arrangement: Arrangement | None, similarity: Sequence[str]) -> None:
-        """A row a slice; none without an arrangement. similarity: of each slice, after the last run, or nothing."""
+    def fill(self, arrangement: Arrangement | None, information: Sequence[str]) -> None:
+        """A row a slice; none without an arrangement. information: of each slice, after the last run, or nothing."""
         self._setting, self._shown = True, arrangement
         table, count = self._ui.placesTable, arrangement.count if arrangement else 0
         if table.rowCount != count:
             self._make_rows(count)
         for row in range(count):
-            self._fill_row(row, similarity[row] if row < len(similarity) else "–")
+            self._fill_row(row, information[row] if row < len(information) else "–")
         self._setting = False
 
     def _make_rows(self, count: int) -> None:
@@ -73,7 +73,7 @@ class PlacesTable:
         table.setRowCount(count)
         self._boxes = []
         for row in range(count):
-            for column in (SLICE, MIRRORED, TURNED, SIMILARITY):
+            for column in (SLICE, MIRRORED, TURNED, INFORMATION):
                 item = qt.QTableWidgetItem(str(row + 1) if column == SLICE else "")
                 kind = qt.Qt.ItemIsUserCheckable if column in (MIRRORED, TURNED) else qt.Qt.ItemIsSelectable
                 item.setFlags(qt.Qt.ItemIsEnabled | kind)
@@ -86,13 +86,13 @@ class PlacesTable:
             self._boxes.append(box)
         table.setFixedHeight(ROW_PIXELS * (min(count, MOST_ROWS) + 1) + FRAME_PIXELS)
 
-    def _fill_row(self, row: int, similarity: str) -> None:
+    def _fill_row(self, row: int, information: str) -> None:
         assert self._shown is not None
         table = self._ui.placesTable
         self._boxes[row].value = self._shown.places[row] + 1
         for column, checked in ((MIRRORED, self._shown.mirrored[row]), (TURNED, self._shown.turned[row])):
             table.item(row, column).setCheckState(qt.Qt.Checked if checked else qt.Qt.Unchecked)
-        table.item(row, SIMILARITY).setText(similarity)
+        table.item(row, INFORMATION).setText(information)
 
     def draw(self, fan: Fan | None, bone: np.ndarray | None) -> None:
         """The slices upright by their places; bone: (K, H, W) bool, what is outlined in them."""

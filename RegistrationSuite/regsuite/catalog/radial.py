@@ -14,6 +14,14 @@ HIP_QMRI = Citation(
 
 STEPS = ("segmentation", "arrangement", "reconstruction", "initialisation", "refinement")
 """Of the chain."""
+SIMILARITIES = (
+    "mutual information",
+    "normalised mutual information",
+    "correlation ratio",
+    "local correlation",
+    "gradient fields",
+)
+"""Of slices and what the volume shows there."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,15 @@ class HipQmriParameters:
         "The solid that is made of the silhouettes: by mixing outlines around the axis, or the visual hull of the "
         "paper.",
         choices=("radial", "visual hull"),
+    )
+    similarity: str = parameter(
+        "mutual information",
+        "Similarity",
+        "What search and descent make as large as can be between the slices and what the volume shows there. The "
+        "contrasts may differ; 'local correlation' wants brightness that follows the other's within some millimetres, "
+        "or its inverse.",
+        choices=SIMILARITIES,
+        advanced=True,
     )
     turn: float = parameter(
         15.0, "Turn", "How far the search turns the slices at first.", unit="°", minimum=0.0, maximum=45.0

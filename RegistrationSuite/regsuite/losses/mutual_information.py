@@ -12,11 +12,15 @@ _REACH = 4
 """Bins that one value of the moving image touches: the support of a cubic B-spline."""
 
 
-def mutual_informations(fixed: Tensor, weight: Tensor, pooled: bool = False) -> Callable[[Tensor], Tensor]:
+def mutual_informations(
+    fixed: Tensor, weight: Tensor, pooled: bool = False, normalised: bool = False
+) -> Callable[[Tensor], Tensor]:
     """-I(fixed; moving) of many images at once, nats (B,); or, ``pooled``, of all of them in one histogram, (1,).
 
     fixed, and the images the result takes: (B, 1, *shape), 0 to 1 (values beyond count as the nearest of these);
     weight: of the same shape, how much each pixel counts. Where nothing does, 0.
+    normalised: -(H(fixed) + H(moving)) / H(fixed, moving) instead, -2 to -1 (Studholme et al. 1999, doi
+    10.1016/S0031-3203(98)00091-0).
     The moving image's histogram is a Parzen estimate by cubic B-splines, so that its derivatives are continuous; the
     fixed one's is of plain bins. Source: Mattes et al. 2003 (doi 10.1109/TMI.2003.809072).
     """
@@ -27,7 +31,7 @@ def mutual_informations(fixed: Tensor, weight: Tensor, pooled: bool = False) -> 
 
     def value(moving: Tensor) -> Tensor:
         joint = _joint(moving.reshape(groups, -1), rows, shares)
-        return -_information(joint)
+        return -_normalised(joint) if normalised else -_information(joint)
 
     return value
 
@@ -55,9 +59,18 @@ def _spline(part: Tensor) -> tuple[Tensor, ...]:
 
 
 def _information(joint: Tensor) -> Tensor:
-    """(B,) nats: Σ p log p of both together less that of each alone."""
+    """(B,) nats."""
+    both, one, other = _entropies(joint)
+    return one + other - both
 
-    def negative_entropy(p: Tensor) -> Tensor:
-        return torch.xlogy(p, p.clamp(min=1e-12)).flatten(1).sum(dim=1)
 
-    return negative_entropy(joint) - negative_entropy(joint.sum(dim=1)) - negative_entropy(joint.sum(dim=2))
+def _normalised(joint: Tensor) -> Tensor:
+    """(B,)."""
+    both, one, other = _entropies(joint)
+    return (one + other) / both.clamp(min=1e-12)
+
+
+def _entropies(joint: Tensor) -> list[Tensor]:
+    """(B,) nats each: of both together, and of each alone."""
+    densities = (joint, joint.sum(dim=1), joint.sum(dim=2))
+    return [-torch.xlogy(p, p.clamp(min=1e-12)).flatten(1).sum(dim=1) for p in densities]

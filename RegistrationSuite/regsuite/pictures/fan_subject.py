@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,11 @@ from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image, LabelImage, sample
 from regsuite.spatial.slice_sets import Axis, common_line
 
+Colour = tuple[float, float, float]
+
+COLOURS = ("#bf6060", "#00ffff", "#ff0000", "#6080bf", "#ffdf00", "#9f40ff", "#9fdf80")
+"""Of places. Any two of the first six are 37 apart in CIELAB, or more, as protanopes, deuteranopes and tritanopes see
+them (Machado et al. 2009, doi 10.1109/TVCG.2009.113), and 63 to others."""
 _SHARED_AXIS_MM = 8.0
 """How far a slice that has moved on its own may leave the axis."""
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
@@ -118,14 +122,16 @@ class FanSubject:
         same = [value for value in self.slice_labels.values() if self.slice_labels.name_of(value).lower() == name]
         return self.slice_labels.mask(same[0] if same else None)[number].cpu().float().numpy()
 
-    def colour(self, number: int) -> tuple[float, float, float]:
+    def colour(self, number: int) -> Colour:
         """That of a slice, by its place."""
-        return place_colour(self.order.index(number), len(self.order))
+        return place_colour(self.order.index(number))
 
 
-def place_colour(place: int, count: int) -> tuple[float, float, float]:
-    """Red, green and blue, 0 to 1, of a place counted from 0 among so many: around the circle of hues."""
-    return colorsys.hsv_to_rgb(place / count, 1.0, 1.0)
+def place_colour(place: int) -> Colour:
+    """Red, green and blue, 0 to 1, of a place counted from 0; after the seventh they come again."""
+    hue = COLOURS[place % len(COLOURS)]
+    red, green, blue = (int(hue[digit : digit + 2], 16) / 255 for digit in (1, 3, 5))
+    return red, green, blue
 
 
 def stands_about(axis: Axis, grids: Sequence[Grid]) -> list[Stand]:

@@ -178,7 +178,8 @@ def _draw_blade(axes: Axes, subject: FanSubject, number: int, axis: Axis, across
     way = across @ along
     start, end = middle - half * way, middle + half * way
     colour = subject.colour(number)
-    axes.plot(*np.stack([start, end], axis=1), color=colour, linewidth=1.6)
+    rim = [withStroke(linewidth=3.4, foreground="black")]
+    axes.plot(*np.stack([start, end], axis=1), color=colour, linewidth=1.8, path_effects=rim)
     text = axes.text(end[0], end[1], str(number + 1), color=colour, fontsize=12, ha="center", va="center")
     text.set(fontweight="bold", path_effects=[withStroke(linewidth=3, foreground="black")])
 
@@ -231,4 +232,4 @@ def _checkered(one: Image, other: Image) -> torch.Tensor:
 
 def _ink(subject: FanSubject, number: int) -> Sequence[float]:
     """The slice's colour, dark enough for white ground."""
-    return tuple(0.7 * part for part in subject.colour(number)[:3])
+    return tuple(0.7 * part for part in subject.colour(number))

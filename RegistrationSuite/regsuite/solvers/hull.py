@@ -22,6 +22,9 @@ from torch import Tensor
 from regsuite.spatial.radial import Arrangement, pixel_grid
 from regsuite.spatial.sampling import sample
 
+_AT_ONCE = 200_000
+"""Points."""
+
 
 def visual_hull(silhouettes: Tensor, pixel: float, arrangement: Arrangement, points: Tensor) -> Tensor:
     """(*any) bool, at points (*any, 3) mm in the fan's frame, float64. silhouettes: (K, H, W), 0 to 1; pixel: mm."""
@@ -42,18 +45,37 @@ def reached(points: Tensor, silhouettes: Tensor, pixel: float) -> Tensor:
 
 def radial_solid(silhouettes: Tensor, pixel: float, arrangement: Arrangement, points: Tensor) -> Tensor:
     """The same, between half-planes by the angle."""
-    flat = pixel_grid((silhouettes.shape[1], silhouettes.shape[2]), pixel)
-    ring = _ring(silhouettes, pixel, arrangement)
+    near = reached(points, silhouettes, pixel)
+    ring, step = _ring(silhouettes, pixel, arrangement), math.radians(arrangement.step)
+    parts = [_mixed(ring, pixel, step, part) < 0 for part in points[near].split(_AT_ONCE)]
+    inside = torch.zeros_like(near)
+    inside[near] = torch.cat(parts)
+    return inside
+
+
+def _mixed(ring: Tensor, pixel: float, step: float, points: Tensor) -> Tensor:
+    """φ (N,) at points (N, 3); step: rad from one half-plane of the ring to the next."""
+    flat = pixel_grid((ring.shape[1], ring.shape[2]), pixel)
     x, y, z = points.unbind(dim=-1)
     there = torch.stack([torch.hypot(x, y), z], dim=-1)
-    place = torch.remainder(torch.atan2(y, x) / math.radians(arrangement.step), len(ring))
-    level = torch.full_like(x, math.inf)
-    level[reached(points, silhouettes, pixel)] = 0
+    place = torch.remainder(torch.atan2(y, x) / step, len(ring))
+    level = torch.zeros_like(x)
     for number, half in enumerate(ring):
-        apart = torch.remainder(place - number + 1, len(ring)) - 1
-        share = (1 - apart.abs()).clamp(min=0)
-        level += share * sample(half[None, None].double(), flat, there)[0, 0]
-    return level < 0
+        share = 1 - (torch.remainder(place - number + 1, len(ring)) - 1).abs()
+        beside = (share > 0).nonzero()[:, 0]
+        level[beside] += share[beside] * sample(half[None, None].double(), flat, there[beside])[0, 0]
+    return level
+
+
+def bounds(silhouettes: Tensor, pixel: float) -> tuple[float, float]:
+    """Radius and half the height, mm, of a cylinder around the fan's axis that holds either solid."""
+    sides = []
+    for axis in (2, 1):
+        places = (silhouettes > 0.5).any(dim=3 - axis).any(dim=0).nonzero()[:, 0]
+        middle = (silhouettes.shape[axis] - 1) / 2
+        sides.append((float((places - middle).abs().max()) + 1) * pixel if len(places) else 0.0)
+    # Prisms meet farthest out between two slices.
+    return sides[0] / math.cos(math.pi / 2 / len(silhouettes)), sides[1]
 
 
 def _ring(silhouettes: Tensor, pixel: float, arrangement: Arrangement) -> Tensor:

@@ -16,6 +16,9 @@ from torch import Tensor
 from regsuite.spatial import Grid, Image, LabelImage
 from regsuite.spatial.sampling import sample
 
+_ROUNDING = 1e-2
+"""mm, of distances in single precision."""
+
 
 def placed(image: Image, plane: Tensor) -> Image:
     """The same pixels (1, 1, 1, H, W), on a grid that lies where ``plane`` (4, 4) puts the slice's (right, down,
@@ -48,19 +51,30 @@ def painted(slices: Sequence[Image], grid: Grid, thickness: float, empty: float 
     reach = max(thickness, max(grid.spacing)) / 2
     values = torch.full((1, 1, *grid.shape), empty, dtype=slices[0].data.dtype)
     nearest = torch.full(grid.shape, reach)
-    points = grid.points(torch.float64)
+    matrix = torch.from_numpy(grid.affine)
     for each in slices:
+        voxels = _near(each.grid, grid, reach)
+        points = voxels.to(torch.float64) @ matrix[:-1, :-1].T + matrix[:-1, -1]
         index = (points - torch.tensor(each.grid.origin, dtype=torch.float64)) @ torch.tensor(
             each.grid.direction, dtype=torch.float64
         )
-        pixel = torch.round(index[..., 1:] / torch.tensor(each.grid.spacing[1:], dtype=torch.float64)).long()
-        shape = torch.tensor(each.grid.shape[1:])
-        away = index[..., 0].abs().float()
-        own = ((pixel >= 0) & (pixel < shape)).all(dim=-1) & (away <= nearest)
-        rows, columns = pixel[own].unbind(dim=-1)
-        values[0, 0, own] = each.data[0, 0, 0, rows, columns]
-        nearest[own] = away[own]
+        pixel = torch.round(index[:, 1:] / torch.tensor(each.grid.spacing[1:], dtype=torch.float64)).long()
+        away, known = index[:, 0].abs().float(), nearest[voxels[:, 0], voxels[:, 1], voxels[:, 2]]
+        own = ((pixel >= 0) & (pixel < torch.tensor(each.grid.shape[1:]))).all(dim=1) & (away <= known)
+        (k, j, i), (rows, columns) = voxels[own].unbind(dim=1), pixel[own].unbind(dim=1)
+        values[0, 0, k, j, i] = each.data[0, 0, 0, rows, columns]
+        nearest[k, j, i] = away[own]
     return Image(values, grid, slices[0].name)
+
+
+def _near(plane: Grid, grid: Grid, reach: float) -> Tensor:
+    """(N, 3): the voxels of a grid within ``reach`` mm of a slice's plane, and few others."""
+    normal = np.asarray(plane.direction)[:, 0]
+    steps = normal @ grid.affine[:3, :3]
+    ramps = [torch.arange(n, dtype=torch.float32) * float(step) for n, step in zip(grid.shape, steps, strict=True)]
+    ramps[0] += float(normal @ (grid.affine[:3, 3] - plane.origin))
+    away = ramps[0][:, None, None] + (ramps[1][:, None] + ramps[2])
+    return (away.abs_() <= reach + _ROUNDING).nonzero()
 
 
 def regions_on(labels: LabelImage, grid: Grid) -> LabelImage:

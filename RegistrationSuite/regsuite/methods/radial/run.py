@@ -25,8 +25,6 @@ from regsuite.spatial.slice_sets import SliceSet
 
 Inputs = Mapping[str, Any]
 
-_PRIOR = 0.002
-"""λ of a slice's own motion, nats."""
 _NEAR = 0.15
 """Of how well the second best arrangement fits, below which a user is told, as a share of the best."""
 _OTHER_SIDE = 0.8
@@ -192,7 +190,7 @@ class Run:
         """Slices that were placed, by their brightness."""
         chosen = self.parameters
         own = (chosen.motion, chosen.motion) if chosen.motion else None
-        search = Search(chosen.turn, chosen.shift, chosen.finest, own, _PRIOR, self.spread)
+        search = Search(chosen.turn, chosen.shift, chosen.finest, own, self.spread, chosen.similarity)
         return refine(slices, volume, placed.planes, placed.middle, search, progress)
 
     def _doubt(self, placed: Placed) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from regsuite.solvers.hull import radial_solid, reached, visual_hull
+from regsuite.solvers.hull import bounds, radial_solid, reached, visual_hull
 from regsuite.spatial import Grid, LabelImage
 from regsuite.spatial.radial import Arrangement
 from regsuite.transforms import Affine
@@ -29,17 +29,28 @@ class Fan:
     def solid(self, grid: Grid, how: str) -> LabelImage:
         """On a volume's grid; how: 'radial' or 'visual hull', as the parameter says."""
         make = radial_solid if how == "radial" else visual_hull
-        parts = [make(self.silhouettes, self.pixel, self.arrangement, points) for points in self._points(grid)]
-        data = torch.cat(parts)[None, None].int()
+        data = torch.zeros(1, 1, *grid.shape, dtype=torch.int32)
+        box = self._box(grid)
+        inside = data[0, 0][box]
+        if inside.numel():
+            part = grid.cropped([each.start for each in box], inside.shape)
+            points = self.move.points(part.points(torch.float64))
+            inside[:] = make(self.silhouettes, self.pixel, self.arrangement, points).int()
         return LabelImage(data, grid, {1: "Reconstructed bone"}, {1: (0.9, 0.8, 0.5)})
 
     def dice(self, solid: LabelImage, bone: Tensor) -> float:
         """Of a solid and the bone (*shape) on its grid, as far as the slices reach."""
-        around = torch.cat([reached(points, self.silhouettes, self.pixel) for points in self._points(solid.grid)])
-        made, there = solid.mask(), bone & around
-        return float(2 * (made & there).sum() / (made.sum() + there.sum()))
+        made, voxels = solid.mask(), bone.nonzero()
+        points = self.move.points(torch.from_numpy(solid.grid.to_world(voxels.numpy())))
+        k, j, i = voxels[reached(points, self.silhouettes, self.pixel)].unbind(dim=1)
+        return float(2 * made[k, j, i].sum() / (made.sum() + len(k)))
 
-    def _points(self, grid: Grid) -> Iterator[Tensor]:
-        """The grid's voxels in the fan's frame, (*shape, 3) mm, block by block."""
-        for block in grid.blocks():
-            yield self.move.points(block.grid.points(torch.float64))
+    def _box(self, grid: Grid) -> tuple[slice, ...]:
+        """Those of the voxels that the solid can reach, by array axis."""
+        radius, height = bounds(self.silhouettes, self.pixel)
+        corners = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 3)
+        corners *= torch.tensor([radius, radius, height], dtype=torch.float64)
+        index = grid.to_index(self.move.inverse().points(corners).numpy())
+        low, high = np.floor(index.min(axis=0)).astype(int), np.ceil(index.max(axis=0)).astype(int)
+        ends = zip(np.clip(low, 0, grid.shape), np.clip(high + 1, 0, grid.shape), strict=True)
+        return tuple(slice(int(start), int(stop)) for start, stop in ends)

@@ -160,7 +160,8 @@ def _places(arrangement: Arrangement | None, count: int) -> dict[str, Sequence[A
 
 
 def _curve(refined: Refined) -> Curve:
-    curve = Curve(x_title="Round", y_title="Mutual information, nats")
+    unit = ", nats" if refined.similarity == "mutual information" else ""
+    curve = Curve(x_title="Round", y_title=refined.similarity.capitalize() + unit)
     for place, value in enumerate(refined.trace):
         curve.add(place, search=-value)
     return curve
