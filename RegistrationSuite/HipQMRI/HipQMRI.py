@@ -25,8 +25,9 @@ HELP = """
 finds which slice stands where and which way round, from the bone's outlines and from what the slices show, and how far
 each of them moved. Maps (T1, T2, T1rho...) are placed in the volume with their values untouched, and measured by
 region.</p>
-<p>Load the slices as a stack for each map, segment the same bone in the volume and in the slices, choose both, and
-press Apply. In the Python console:
+<p>Load the slices, a folder of DICOM or a stack for each map, segment the same bone in the volume and in the slices,
+choose both, and press Apply; or run step by step, look at each, and correct the places of the slices. In the Python
+console:
 <code>HipQMRILogic().register(volume, volumeSegmentation, stacks, slicesSegmentation)</code>.</p>
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/methods/hip-qmri.md">The method</a>,
 <a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>

@@ -18,7 +18,7 @@ from RegistrationSuiteLib.scene.slices import slice_image
 
 if TYPE_CHECKING:
     from regsuite.pictures.fan_subject import Colour, FanSubject, Stand
-    from regsuite.spatial import Image, SliceSet
+    from regsuite.spatial import Grid, Image, SliceSet
     from regsuite.spatial.radial import Arrangement
     from regsuite.spatial.slice_sets import Axis
     from torch import Tensor
@@ -71,16 +71,16 @@ def fan_as_told(
     """
     import torch
     from regsuite.methods.radial.placing import header_plane, placed
-    from regsuite.pictures.fan_subject import stands_about
     from regsuite.spatial.radial import in_order
 
     images, axis = slices.maps[slices.compared], slices.axis(one_pose=one_pose)
-    if axis is None:
+    told = stands is None and slices.distinct
+    if axis is None and not told:
         raise InputError(
             "The slices have no axis in common: choose slices that stand around one, three or more, in their own order."
         )
-    if stands is None and slices.distinct:
-        planes, how = torch.stack([header_plane(grid) for grid in slices.grids]), stands_about(axis, slices.grids)
+    if told or axis is None:
+        planes, how = torch.stack([header_plane(grid) for grid in slices.grids]), _stands_about(axis, slices.grids)
     else:
         known = stands or in_order(slices.count)
         planes, how = _frame_about(axis) @ known.planes(), stands_of(known)
@@ -93,6 +93,15 @@ def _frame_about(axis: Axis) -> Tensor:
     from regsuite.spatial.radial import frame_of
 
     return frame_of(torch.as_tensor(axis.centre), torch.as_tensor(axis.normal))
+
+
+def _stands_about(axis: Axis | None, grids: Sequence[Grid]) -> list[Stand]:
+    """By their angles about an axis; as they come where there is none."""
+    from regsuite.pictures.fan_subject import Stand, stands_about
+
+    if axis is not None:
+        return stands_about(axis, grids)
+    return [Stand(number, False, False) for number in range(len(grids))]
 
 
 def stands_of(arrangement: Arrangement) -> list[Stand]:
@@ -112,7 +121,7 @@ def placed_slices(nodes: Mapping[str, Any]) -> list[Any]:
 
 def fan_of_results(nodes: Mapping[str, Any]) -> Fan | None:
     """Where a run put the slices; None where it placed none. nodes: by output name."""
-    from regsuite.pictures.fan_subject import stands_about
+    from regsuite.pictures.fan_subject import SHARED_AXIS_MM
     from regsuite.spatial.slice_sets import common_line
 
     images = [slice_image(node) for node in placed_slices(nodes)]
@@ -121,8 +130,8 @@ def fan_of_results(nodes: Mapping[str, Any]) -> Fan | None:
         return None
     if known is not None:
         return Fan(images, stands_of(known))
-    axis = common_line([image.grid for image in images], tolerance=float("inf"))
-    return Fan(images, stands_about(axis, [image.grid for image in images])) if axis is not None else None
+    grids = [image.grid for image in images]
+    return Fan(images, _stands_about(common_line(grids, SHARED_AXIS_MM), grids))
 
 
 def found_arrangement(nodes: Mapping[str, Any]) -> Arrangement | None:

@@ -188,6 +188,18 @@ def test_planes_are_drawn_in_the_colours_of_their_places(panel: Any, nodes: dict
         assert (np.abs(drawn - colour).max(axis=1) < 6).sum() > 50, colour
 
 
+def test_planes_of_slices_whose_headers_tell_them_apart(panel: Any) -> None:
+    placed = samples.true_result().sequences["slices"]
+    for number, image in enumerate(placed, start=1):
+        node = scene.volume_from_image(image, f"Proton {number}")
+        panel.form.inputs["slices"].selector.check(node)
+    panel.planesButton.click()
+    np.testing.assert_allclose(frames().mean(axis=1), [image.grid.centre for image in placed], atol=1e-3)
+    assert panel.slices_ui.arrangementLabel.text == "The headers tell where each slice lies."
+    panel.form.inputs["slices"].selector.uncheck(node)
+    assert panel.slices_ui.placesTable.rowCount == 5
+
+
 def test_planes_go_with_their_slices_and_with_the_scene(panel: Any, nodes: dict[str, Any]) -> None:
     panel.planesButton.click()
     panel.form.inputs["slices"].selector.uncheck(nodes["slices"][0])

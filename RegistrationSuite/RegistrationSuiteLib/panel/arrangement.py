@@ -49,11 +49,16 @@ class Known:
         """Whether the form says something else than was found."""
         return self.said is not None and self.said != self.found
 
+    @property
+    def placed(self) -> bool:
+        """Whether the last run put the slices apart, and nothing else was said since."""
+        return not self.edited and (self.slices.distinct or self.found is not None) and PLANES in self.nodes
+
     def fan(self) -> fans.Fan | None:
-        """Where the last run put the slices, unless something else was said since; None where they have no axis."""
-        placed = None if self.edited else fans.fan_of_results(self.nodes)
-        if placed is not None:
-            return placed
+        """Where the last run put the slices, or else what was told puts them; None where that needs an axis and they
+        have none."""
+        if self.placed:
+            return fans.fan_of_results(self.nodes)
         one_pose = "localizer" if self.axis == "localizer" else "slice"
         try:
             return fans.fan_as_told(self.slices, self.said, one_pose, fans.brought_by(self.nodes))  # type: ignore[arg-type]
@@ -138,5 +143,4 @@ class ArrangementView:
         if self._fan is None or self._known is None:
             self._button.checked = False
             return
-        own = self._known.edited or not fans.placed_slices(self._known.nodes)
-        self._planes.show(self._fan, None if own else self._known.nodes.get(PLANES))
+        self._planes.show(self._fan, self._known.nodes[PLANES] if self._known.placed else None)

@@ -19,7 +19,7 @@ Colour = tuple[float, float, float]
 COLOURS = ("#bf6060", "#00ffff", "#ff0000", "#6080bf", "#ffdf00", "#9f40ff", "#9fdf80")
 """Of places. Any two of the first six are 37 apart in CIELAB, or more, as protanopes, deuteranopes and tritanopes see
 them (Machado et al. 2009, doi 10.1109/TVCG.2009.113), and 63 to others."""
-_SHARED_AXIS_MM = 8.0
+SHARED_AXIS_MM = 8.0
 """How far a slice that has moved on its own may leave the axis."""
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _LEAST_LETTER = 0.35
@@ -91,7 +91,7 @@ class FanSubject:
     @cached_property
     def axis(self) -> Axis | None:
         """The line around which they were placed."""
-        return common_line([image.grid for image in self.slices], _SHARED_AXIS_MM)
+        return common_line([image.grid for image in self.slices], SHARED_AXIS_MM)
 
     @property
     def bone(self) -> int | None:
