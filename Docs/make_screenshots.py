@@ -261,10 +261,10 @@ def hip() -> None:
         panel.form.inputs["slices"].selector.check(walk.nodes[name])
     with views.SliceView("Coronal", "Red", SMALL) as view, views.ThreeDView("1", SMALL) as space:
 
-        def run(button: Any, title: str, shown: Any) -> tuple[str, np.ndarray]:
+        def run(button: Any, title: str, shown: Any, way: Any = ALONG_THE_NECK) -> tuple[str, np.ndarray]:
             button.click()
             walk.wait(lambda: not panel.runner.running)
-            space.look_from(ALONG_THE_NECK)
+            space.look_from(way)
             return title, shown.render()
 
         top = [
@@ -275,7 +275,7 @@ def hip() -> None:
         walk.sections(inputs=True, parameters=False, log=False)
         walk.grab("hip-panel")
         below = [
-            run(ui.reconstructButton, "Reconstruct", space),
+            run(ui.reconstructButton, "Reconstruct", space, FROM_ABOVE),
             run(ui.initialiseButton, "Initialise", space),
             run(ui.refineButton, "Refine", view),
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import qt
 from regsuite.errors import InputError
@@ -55,15 +55,12 @@ class Known:
         return not self.edited and (self.slices.distinct or self.found is not None) and PLANES in self.nodes
 
     def fan(self) -> fans.Fan | None:
-        """Where the last run put the slices, or else what was told puts them; None where that needs an axis and they
-        have none."""
+        """Where the last run put the slices, or else what was told puts them; InputError where that needs an axis and
+        they have none."""
         if self.placed:
             return fans.fan_of_results(self.nodes)
-        one_pose = "localizer" if self.axis == "localizer" else "slice"
-        try:
-            return fans.fan_as_told(self.slices, self.said, one_pose, fans.brought_by(self.nodes))  # type: ignore[arg-type]
-        except InputError:  # Apply says so
-            return None
+        one_pose: Literal["localizer", "slice"] = "localizer" if self.axis == "localizer" else "slice"
+        return fans.fan_as_told(self.slices, self.said, one_pose, fans.brought_by(self.nodes))
 
     def information(self) -> list[str]:
         """Of each slice, after the last run; nothing where that compared none, or not as the form says."""
@@ -96,6 +93,7 @@ class ArrangementView:
         self._fan: fans.Fan | None = None
         self._known: Known | None = None
         planes_button.connect("toggled(bool)", self.onPlanes)
+        self._find()
 
     def show(self, known: Known | None) -> bool:
         """Fills in what is known, nothing where there are no slices; returns whether that is new, and so is drawn."""
@@ -107,22 +105,31 @@ class ArrangementView:
 
             shown = known.said or known.found or in_order(known.slices.count)
             self._places.fill(shown, known.information())
-        self._button.enabled = known is not None
-        self._ui.arrangementLabel.text = "Choose the slices first." if known is None else known.told()
         self._ui.automaticButton.enabled = known is not None and known.said is not None
         new, self._known = known != self._known, known
         if new:
-            self._fan = known.fan() if known is not None else None
+            self._find()
             if self._button.checked:
                 self._show()
         return new
+
+    def _find(self) -> None:
+        """Where the slices stand, and what to say of that."""
+        self._fan, told = None, "Choose the slices first."
+        if self._known is not None:
+            try:
+                self._fan, told = self._known.fan(), self._known.told()
+            except InputError as error:
+                told = str(error)
+        self._button.enabled = self._fan is not None
+        self._ui.arrangementLabel.text = told
 
     def draw(self, bone: np.ndarray | None, picture: bytes | None) -> None:
         """bone: (K, H, W) bool, what is outlined in the slices; picture: PNG, of the volume along the axis."""
         self._places.draw(self._fan, bone)
         pixmap = qt.QPixmap()
         if picture is not None:
-            pixmap.loadFromData(qt.QByteArray(picture), "PNG")
+            pixmap.loadFromData(picture)
         self._ui.fanLabel.setPixmap(pixmap)
         self._ui.fanLabel.visible = picture is not None
 

@@ -80,7 +80,7 @@ class PlacesTable:
                 table.setItem(row, column, item)
             box = qt.QSpinBox()
             box.minimum, box.maximum = 1, count
-            box.setFrame(False)
+            box.frame = False
             box.connect("valueChanged(int)", partial(self.onPlace, row))
             table.setCellWidget(row, PLACE, box)
             self._boxes.append(box)
