@@ -280,7 +280,7 @@ def hip() -> None:
             run(ui.refineButton, "Refine", view),
         ]
     save(views.panel([top, below]), "hip-steps")
-    nodes, slices = panel.results.nodes, panel.slice_set()
+    nodes, slices = panel.results.nodes, panel.choice.slices
     subject = fans.subject_of(nodes, walk.nodes["fixed"], walk.nodes[stacks[0]], slices)
     with Image.open(io.BytesIO(arrangement(subject).png)) as picture:
         picture.thumbnail((900, 900), Image.Resampling.LANCZOS)

@@ -343,15 +343,22 @@ def test_a_forests_segmentation_is_given_to_the_next_steps(panel: Any, nodes: di
     painted = slicer.util.arrayFromVolume(nodes["slice_labels"]).copy()
     painted[2:] = 0
     slicer.util.updateVolumeFromArray(nodes["slice_labels"], painted)
+    panel.form.inputs["network"].widget.currentPath = str(MODULE)
+    panel.form.change({"volume_segmentation": "forest"})
     press(panel, finder, "segmentation")
-    made = panel.results.nodes["segmented_slices"]
+    made, volume = (panel.results.nodes[f"segmented_{name}"] for name in ("slices", "volume"))
     assert panel.form.inputs["slice_labels"].node is made
+    assert panel.form.inputs["fixed_labels"].node is volume
+    assert (panel.form.inputs["network"].node, panel.form.forms.texts()["volume_segmentation"]) == (None, "given")
     button(panel, "arrangement").click()
     np.testing.assert_array_equal(finder.jobs[-1].inputs["slice_labels"].array() > 0, samples.case().labels.array() > 0)
     panel.ui.applyButton.click()
     panel.ui.undoButton.click()
     assert panel.form.inputs["slice_labels"].node is nodes["slice_labels"]
     assert panel.state.reference("input.slice_labels") is nodes["slice_labels"]
+    assert panel.form.inputs["fixed_labels"].node is nodes["fixed_labels"]
+    assert panel.form.inputs["network"].node == str(MODULE)
+    assert panel.form.forms.texts()["volume_segmentation"] == "forest"
 
 
 def test_other_slices_are_begun_with_again(panel: Any, nodes: dict[str, Any], finder: Finder) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,10 +12,11 @@ import slicer.util
 from regsuite.catalog.radial import STEPS
 from regsuite.errors import InputError
 
-from RegistrationSuiteLib import dependencies, fans, scene
+from RegistrationSuiteLib import dependencies, fans
 from RegistrationSuiteLib.panel.arrangement import PLANES, ArrangementView, Known
 from RegistrationSuiteLib.panel.fields import tooltip, value_text
 from RegistrationSuiteLib.panel.method_panel import UI_FILE, MethodPanel
+from RegistrationSuiteLib.panel.slice_choice import LABELS, SLICES, SliceChoice
 from RegistrationSuiteLib.panel.slice_results import (
     ARRANGEMENT,
     REFINEMENT,
@@ -24,31 +24,26 @@ from RegistrationSuiteLib.panel.slice_results import (
     UNTIL,
     SliceResults,
 )
+from RegistrationSuiteLib.panel.steps import StepButtons
 
 if TYPE_CHECKING:
-    import numpy as np
     from regsuite.jobs import Message
     from regsuite.registration import Registration
-    from regsuite.spatial import SliceSet
     from regsuite.spatial.radial import Arrangement
 
     from RegistrationSuiteLib.logic import Request
 
 FILES = "Stacks or slices (*.nrrd *.nhdr *.nii *.nii.gz *.mha *.mhd *.dcm *.tif *.tiff);;All files (*)"
-BUTTONS = dict(
-    zip(STEPS, ("segmentButton", "arrangeButton", "reconstructButton", "initialiseButton", "refineButton"), strict=True)
-)
-SLICES, VOLUME = "slices", "fixed"
+VOLUME, NETWORK = "fixed", "network"
+"""Roles."""
 STARTS = {"places": "0", "turned": "0"}
 """Parameters that say how these slices stand, and tell nothing of others, with what leaves them open."""
-LABELS = "slice_labels"
 MADE = {LABELS: "segmented_slices", "fixed_labels": "segmented_volume"}
 """Inputs of which a step may make more than was given, and the output that holds it."""
 GROWS = "volume_segmentation"
 """The parameter that says whether the volume's segmentation is grown, or taken as it is."""
 DONE = "step"
 """Key of the step up to which the chain was run for what is chosen."""
-FINISHED = "✓ "
 
 
 class SlicesPanel(MethodPanel):
@@ -60,15 +55,14 @@ class SlicesPanel(MethodPanel):
     def _results_view(self) -> SliceResults:
         """Puts what is more than in other panels into the form, around the inputs and above Apply."""
         self._running = ""
-        self._slices: tuple[Any, SliceSet | None] = (None, None)
+        self.choice = SliceChoice(self.form)
         part = slicer.util.loadUI(str(Path(UI_FILE).with_name("Slices.ui")))
         self.slices_ui = slicer.util.childWidgetVariables(part)
         layout = self.widget.layout()
         layout.insertWidget(layout.indexOf(self.ui.applyButton), part)
         self.ui.inputsSection.layout().insertWidget(0, self._loaders())
         self.arrangement = ArrangementView(self.slices_ui, self.planesButton, self.onPlaces, self.onSlice)
-        for step, name in BUTTONS.items():
-            getattr(self.slices_ui, name).connect("clicked()", partial(self.run_to, step))
+        self.steps = StepButtons(self.slices_ui, self.run_to)
         self.form.parameters[self.form.method.name].hide(UNTIL)  # there is a button for each
         self.slices_ui.automaticButton.connect("clicked()", self.onAutomatic)
         return SliceResults(self.ui, self.state, self.form.methods, self.arrangement.show_planes, self._went_back)
@@ -90,7 +84,7 @@ class SlicesPanel(MethodPanel):
         return row
 
     def needed(self) -> Mapping[str, str]:
-        network = self.form.inputs["network"].node
+        network = self.form.inputs[NETWORK].node
         return {**self.packages, **dependencies.FOR_NETWORKS} if network else self.packages
 
     # --- files ---
@@ -163,17 +157,8 @@ class SlicesPanel(MethodPanel):
 
     def refresh_apply(self) -> None:
         super().refresh_apply()
-        running, ready = self.runner.running, self.ui.applyButton.enabled
-        done = self.state.text(DONE)
-        following = STEPS[STEPS.index(done) + 1 :][:1] if done else STEPS[:1]
-        for step, name in BUTTONS.items():
-            button = getattr(self.slices_ui, name)
-            button.enabled = ready and not running
-            title = button.text.removeprefix(FINISHED)
-            button.text = FINISHED + title if done and STEPS.index(step) <= STEPS.index(done) else title
-            font = button.font
-            font.setBold(step in following)
-            button.font = font
+        running = self.runner.running
+        self.steps.show(self.state.text(DONE), self.ui.applyButton.enabled and not running)
         for widget in (self.loadFolderButton, self.loadFilesButton, self.slices_ui.arrangementFrame):
             widget.enabled = not running
         self.show_arrangement()
@@ -200,7 +185,8 @@ class SlicesPanel(MethodPanel):
             return
         inputs = {role: self.form.inputs[role].node for role in MADE}
         texts = {name: self.form.forms.texts()[name] for name in (*STARTS, GROWS)}
-        self.results.remember({DONE: self.state.text(DONE), **texts}, inputs)
+        network = str(self.form.inputs[NETWORK].node or "")
+        self.results.remember({DONE: self.state.text(DONE), NETWORK: network, **texts}, inputs)
         super()._finish(message)
         if self._running:
             self._take_over(cast("Registration", message.result))
@@ -225,7 +211,8 @@ class SlicesPanel(MethodPanel):
         self._write(texts)
 
     def _take_labels(self, result: Registration) -> dict[str, str]:
-        """What was segmented by a forest or a network is given to the next steps."""
+        """What was segmented by a forest or a network is given to the next steps, which need neither again."""
+        self.form.inputs[NETWORK].set(None, "")
         if self._was_grown(result):
             self.form.inputs[LABELS].set(self.results.nodes[MADE[LABELS]], "")
         if self.form.forms.texts()[GROWS] == "given" and self.form.inputs["fixed_labels"].node is not None:
@@ -235,7 +222,7 @@ class SlicesPanel(MethodPanel):
 
     def _was_grown(self, result: Registration) -> bool:
         """Whether slices are segmented in which nothing was painted."""
-        given, made = self._painted(), result.labels[MADE[LABELS]].array()
+        given, made = self.choice.painted(), result.labels[MADE[LABELS]].array()
         return given is None or bool((made.any(axis=(1, 2)) & ~given.any(axis=(1, 2))).any())
 
     def _went_back(self, texts: Mapping[str, str], inputs: Mapping[str, Any]) -> None:
@@ -243,29 +230,21 @@ class SlicesPanel(MethodPanel):
         for role, node in inputs.items():
             self.form.inputs[role].set(node, "")
         if texts:
-            self._write({name: text for name, text in texts.items() if name != DONE})
+            self.form.inputs[NETWORK].set(texts[NETWORK], "")
+            self._write({name: text for name, text in texts.items() if name not in (DONE, NETWORK)})
             self.state.set_text(DONE, texts[DONE])
         self.refresh_apply()
         self.results.show_step()
 
     # --- the arrangement ---
 
-    def slice_set(self) -> SliceSet | None:
-        """The chosen slices; None where they are none, or none yet."""
-        nodes = self.form.inputs[SLICES].node or []
-        key = tuple(map(_version, nodes))
-        if key != self._slices[0]:
-            self._slices = key, _slices_of(nodes)
-        return self._slices[1]
-
     def known(self) -> Known | None:
         """Of the arrangement of the chosen slices; None where there are none."""
-        slices = self.slice_set()
+        slices = self.choice.slices
         if slices is None:
             return None
         nodes = self.results.nodes if self.state.text(DONE) else {}
-        chosen = (self._slices[0], _version(self.form.inputs[LABELS].node))
-        return Known(chosen, slices, self._said(slices.count), nodes, self.form.forms.texts()["axis"])
+        return Known(self.choice.version, slices, self._said(slices.count), nodes, self.form.forms.texts()["axis"])
 
     def _said(self, count: int) -> Arrangement | None:
         """What the form says of the arrangement, where it says what can be."""
@@ -284,19 +263,7 @@ class SlicesPanel(MethodPanel):
         if self.arrangement.show(known):
             picture, bone = self.results.picture(known.slices) if known is not None and known.nodes else (None, None)
             edited = known is not None and known.edited
-            self.arrangement.draw(self._painted() if bone is None else bone, None if edited else picture)
-
-    def _painted(self) -> np.ndarray | None:
-        """(K, H, W) bool: the chosen segmentation of the slices; None where there is none, or none that fits."""
-        node, slices = self.form.inputs[LABELS].node, self.slice_set()
-        if node is None or slices is None:
-            return None
-        try:
-            labels = scene.slice_labels_from_node(node, slices, self.state.references(f"input.{SLICES}")[0])
-        except InputError:  # Apply says what is wrong
-            return None
-        fits = labels.grid.shape == (slices.count, *slices.grids[0].shape[1:])
-        return labels.mask().numpy() if fits else None
+            self.arrangement.draw(self.choice.painted() if bone is None else bone, None if edited else picture)
 
     def onPlaces(self, arrangement: Arrangement) -> None:
         """The user says where a slice stands; of the others what was shown holds."""
@@ -308,20 +275,6 @@ class SlicesPanel(MethodPanel):
     def onSlice(self, number: int) -> None:
         """A slice over the volume, where one was placed there."""
         self.results.show_slice(number)
-
-
-def _version(node: Any) -> tuple[str, int]:
-    """That differs for other nodes, and after changes of one."""
-    return (node.GetID(), node.GetMTime()) if node is not None else ("", 0)
-
-
-def _slices_of(nodes: Sequence[Any]) -> SliceSet | None:
-    if not nodes or not dependencies.complete():
-        return None
-    try:
-        return scene.slices_from_nodes(nodes)
-    except InputError:  # Apply says what is wrong with them
-        return None
 
 
 def _button(text: str, help: str) -> Any:
