@@ -232,6 +232,9 @@ def test_slices_change_places(panel: Any, nodes: dict[str, Any]) -> None:
     assert captions[1] == ["Place 2: slice 2", "turned"]
     assert captions[5] == ["Place 6: slice 6", "mirrored"]
     assert ui.arrangementLabel.text.startswith("Given by hand")
+    assert panel.ui.presetComboBox.currentText == "Hip, radial slices"
+    panel.ui.presetComboBox.currentIndex = 1
+    assert (panel.form.forms.texts()["motion"], *texts(panel)) == ("0", "4, 2, 3, 1, 5, -6", "2")
     ui.automaticButton.click()
     assert (texts(panel), ui.automaticButton.enabled) == (("0", "0"), False)
 

@@ -28,6 +28,7 @@ class ParameterForms:
         self.preset = next(iter(method.presets), None)
         self.fields: list[ParameterField] = [self._field(each, changed) for each in method.parameters]
         self._labels: dict[str, Any] = {}
+        self._of_inputs: frozenset[str] = frozenset()
         self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
         self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
 
@@ -57,6 +58,10 @@ class ParameterForms:
         self.basic.visible = visible
         self.advanced.visible = visible
 
+    def leave_to_inputs(self, names: Iterable[str]) -> None:
+        """Parameters that tell of the inputs at hand, as tables of organs do: presets leave them as they are."""
+        self._of_inputs = frozenset(names)
+
     def hide(self, name: str) -> None:
         """Takes a parameter's row out of sight, where something else in the panel stands for it."""
         self._labels[name].visible = False
@@ -83,9 +88,9 @@ class ParameterForms:
             each.set_text(texts.get(each.parameter.name) or opening.get(each.parameter.name, ""))
 
     def preset_texts(self, preset: Preset | None) -> dict[str, str]:
-        """Every parameter's text under a preset, or its default; tables tell of the organs at hand and of no preset."""
-        fields = [each for each in self.fields if not isinstance(each, TableField)]
-        values = {each.parameter.name: each.parameter.default for each in fields}
+        """Every parameter's text under a preset, or its default; what tells of the inputs at hand is of no preset."""
+        parameters = [each.parameter for each in self.fields if not isinstance(each, TableField)]
+        values = {each.name: each.default for each in parameters if each.name not in self._of_inputs}
         return {name: value_text(value) for name, value in (values | dict(preset.values if preset else {})).items()}
 
     def choose(self, name: str) -> None:

@@ -63,7 +63,8 @@ class SlicesPanel(MethodPanel):
         self.ui.inputsSection.layout().insertWidget(0, self._loaders())
         self.arrangement = ArrangementView(self.slices_ui, self.planesButton, self.onPlaces, self.onSlice)
         self.steps = StepButtons(self.slices_ui, self.run_to)
-        self.form.parameters[self.form.method.name].hide(UNTIL)  # there is a button for each
+        self.form.forms.hide(UNTIL)  # there is a button for each
+        self.form.forms.leave_to_inputs(STARTS)
         self.slices_ui.automaticButton.connect("clicked()", self.onAutomatic)
         return SliceResults(self.ui, self.state, self.form.methods, self.arrangement.show_planes, self._went_back)
 
