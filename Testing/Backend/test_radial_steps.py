@@ -12,6 +12,8 @@ import radial_samples as samples
 import torch
 from regsuite import jobs, results
 from regsuite.methods.radial.placing import placed
+from regsuite.methods.radial.refine import Refined
+from regsuite.methods.radial.telling import search_curve
 from regsuite.registration import Registration
 from regsuite.spatial import LabelImage, SliceSet, sample
 from regsuite.spatial.radial import Arrangement, frame_of
@@ -158,3 +160,11 @@ def test_steps_are_reported(until: str, pictures: set[str], tmp_path: Path) -> N
     assert {each.stem for each in (tmp_path / "pictures").iterdir()} == pictures
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "they were not laid in the volume yet" in page
+
+
+def test_the_search_is_drawn_by_what_it_compared() -> None:
+    eye = torch.eye(4).double()
+    for name, title in (("mutual information", "Mutual information, nats"), ("correlation ratio", "Correlation ratio")):
+        refined = Refined(eye[None], eye, eye[None], 6, [-0.5, -0.7], torch.ones(1), torch.ones(1), name)
+        curve = search_curve(refined)
+        assert (curve.y_title, curve.values) == (title, {"search": [0.5, 0.7]})

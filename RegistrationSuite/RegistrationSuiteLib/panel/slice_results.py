@@ -14,8 +14,10 @@ from RegistrationSuiteLib import dependencies, display, fans, records
 from RegistrationSuiteLib.history import History
 from RegistrationSuiteLib.panel.fields import tooltip
 from RegistrationSuiteLib.panel.results import ResultsView
+from RegistrationSuiteLib.panel.slice_choice import SLICES
 from RegistrationSuiteLib.runner import JobRunner
 from RegistrationSuiteLib.scene.labels import segment_values
+from RegistrationSuiteLib.scene.slices import looked_at
 from RegistrationSuiteLib.state import PanelState
 
 if TYPE_CHECKING:
@@ -132,8 +134,10 @@ class SliceResults(ResultsView):
 
     def _show_on_moving(self) -> None:
         """Outlines: in a stack what lies on each other does not belong together."""
-        display.show_on_moving(self.moving, self._labels_on_moving(), surfaces=False)
-        display.look_at_layer(self.moving)
+        chosen = self._state.references(f"input.{SLICES}")
+        stack = looked_at(chosen) if self.moving in chosen else self.moving
+        display.show_on_moving(stack, self._labels_on_moving(), surfaces=False)
+        display.look_at_layer(stack)
 
     def onSolid(self, visible: bool) -> None:
         if self._setting:

@@ -38,6 +38,14 @@ def slice_image(node: Any) -> Image:
     return Image.from_array(slicer.util.arrayFromVolume(node), grid_of(node), node.GetName())
 
 
+def looked_at(nodes: Sequence[Any]) -> Any:
+    """The first of volume nodes that is an image to look at, by its name; the first where all are maps."""
+    from regsuite.io.map_names import quantity_called, without_numbers
+
+    images = (node for node in nodes if not quantity_called(without_numbers(node.GetName())))
+    return next((node for node in images if not quantity_called(node.GetName())), nodes[0])
+
+
 def nodes_from_slices(slices: SliceSet) -> list[Any]:
     """Volume nodes that :func:`slices_from_nodes` takes: a stack for each map, or a node for each slice where each has
     a pose of its own."""

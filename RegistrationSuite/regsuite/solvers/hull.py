@@ -29,12 +29,15 @@ _AT_ONCE = 200_000
 def visual_hull(silhouettes: Tensor, pixel: float, arrangement: Arrangement, points: Tensor) -> Tensor:
     """(*any) bool, at points (*any, 3) mm in the fan's frame, float64. silhouettes: (K, H, W), 0 to 1; pixel: mm."""
     flat = pixel_grid((silhouettes.shape[1], silhouettes.shape[2]), pixel)
-    inside = torch.ones(points.shape[:-1], dtype=torch.bool)
+    flattened = points.reshape(-1, 3)
+    left = torch.arange(len(flattened))
     for silhouette, plane in zip(silhouettes, arrangement.planes(), strict=True):
         back = torch.linalg.inv(plane)
-        there = points @ back[:2, :3].T + back[:2, 3]
-        inside &= sample(silhouette[None, None], flat, there, outside="zeros")[0, 0] > 0.5
-    return inside
+        there = flattened[left] @ back[:2, :3].T + back[:2, 3]
+        left = left[sample(silhouette[None, None], flat, there, outside="zeros")[0, 0] > 0.5]
+    inside = torch.zeros(len(flattened), dtype=torch.bool)
+    inside[left] = True
+    return inside.reshape(points.shape[:-1])
 
 
 def reached(points: Tensor, silhouettes: Tensor, pixel: float) -> Tensor:

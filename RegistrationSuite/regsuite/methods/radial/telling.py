@@ -66,7 +66,7 @@ class Told:
         if len({each.grid for each in shown}) > 1:
             result.warped = painted(shown, self.image.grid, self.thickness)
         if self.refined is not None:
-            result.curves["search"] = _curve(self.refined)
+            result.curves["search"] = search_curve(self.refined)
         self._add_solid(result)
         return result
 
@@ -159,7 +159,8 @@ def _places(arrangement: Arrangement | None, count: int) -> dict[str, Sequence[A
     return {"place": [place + 1 for place in arrangement.places], **said}
 
 
-def _curve(refined: Refined) -> Curve:
+def search_curve(refined: Refined) -> Curve:
+    """Similarity after every round."""
     unit = ", nats" if refined.similarity == "mutual information" else ""
     curve = Curve(x_title="Round", y_title=refined.similarity.capitalize() + unit)
     for place, value in enumerate(refined.trace):
