@@ -28,6 +28,7 @@ SPACE = (400, 400)
 SECTION, SMALL = (400, 300), (300, 225)
 FROM_THE_FRONT = (0.3, 1.0, 0.25)
 FROM_ABOVE = (0.8, 1.0, 0.5)
+ALONG_THE_NECK = (-0.8, 0.5, 0.7)
 DEPTHS = (-3.0, -1.6, -0.2, 1.2, 2.6)
 """Of a series of sections, mm."""
 BRAIN = {"before-after": "brain-before-after", "slicer-views": "brain-views"}
@@ -246,6 +247,47 @@ def series_of(walk: Tour) -> None:
     save(views.panel([flat, solid]), "atlas-series-views")
 
 
+def hip() -> None:
+    """Radial slices of a hip, step by step: the panel, and what the views show after some of the steps."""
+    from RegistrationSuiteLib import fans, views
+    from regsuite.pictures.fans import arrangement
+
+    stacks = [f"slices {number}" for number in range(1, 5)]
+    walk = Tour("HipQMRI", "RadialSlicesHip", "fixed", "fixed_labels", *stacks, "slice_labels")
+    panel, ui = walk.panel, walk.panel.slices_ui
+    for role in ("fixed", "fixed_labels", "slice_labels"):
+        panel.form.inputs[role].selector.setCurrentNode(walk.nodes[role])
+    for name in stacks:
+        panel.form.inputs["slices"].selector.check(walk.nodes[name])
+    with views.SliceView("Coronal", "Red", SMALL) as view, views.ThreeDView("1", SMALL) as space:
+
+        def run(button: Any, title: str, shown: Any, way: Any = ALONG_THE_NECK) -> tuple[str, np.ndarray]:
+            button.click()
+            walk.wait(lambda: not panel.runner.running)
+            space.look_from(way)
+            return title, shown.render()
+
+        top = [
+            run(panel.planesButton, "In the order of the slices", space),
+            run(ui.segmentButton, "Segment", view),
+            run(ui.arrangeButton, "Arrange", space),
+        ]
+        walk.sections(inputs=True, parameters=False, log=False)
+        walk.grab("hip-panel")
+        below = [
+            run(ui.reconstructButton, "Reconstruct", space, FROM_ABOVE),
+            run(ui.initialiseButton, "Initialise", space),
+            run(ui.refineButton, "Refine", view),
+        ]
+    save(views.panel([top, below]), "hip-steps")
+    nodes, slices = panel.results.nodes, panel.choice.slices
+    subject = fans.subject_of(nodes, walk.nodes["fixed"], walk.nodes[stacks[0]], slices)
+    with Image.open(io.BytesIO(arrangement(subject).png)) as picture:
+        picture.thumbnail((900, 900), Image.Resampling.LANCZOS)
+        keep(picture, "hip-arrangement")
+    walk.module.close()
+
+
 def views_of(ui: Any, nodes: Mapping[str, Any], walk: Tour) -> None:
     """Slice views and the 3D view while buttons of the panel are pressed."""
     from RegistrationSuiteLib import display, views
@@ -296,6 +338,7 @@ def main() -> None:
     tour()
     organs()
     atlas()
+    hip()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 import slicer.util
-from RegistrationSuiteLib import dependencies, samples
+from RegistrationSuiteLib import samples
 from RegistrationSuiteLib.logic import MethodLogic
 from regsuite import catalog
 from slicer.ScriptedLoadableModule import (
@@ -25,8 +25,9 @@ HELP = """
 finds which slice stands where and which way round, from the bone's outlines and from what the slices show, and how far
 each of them moved. Maps (T1, T2, T1rho...) are placed in the volume with their values untouched, and measured by
 region.</p>
-<p>Load the slices as a stack for each map, segment the same bone in the volume and in the slices, choose both, and
-press Apply. In the Python console:
+<p>Load the slices, a folder of DICOM or a stack for each map, segment the same bone in the volume and in the slices,
+choose both, and press Apply; or run step by step, look at each, and correct the places of the slices. In the Python
+console:
 <code>HipQMRILogic().register(volume, volumeSegmentation, stacks, slicesSegmentation)</code>.</p>
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/methods/hip-qmri.md">The method</a>,
 <a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>
@@ -61,13 +62,10 @@ class HipQMRIWidget(ScriptedLoadableModuleWidget):
     """The panel."""
 
     def setup(self) -> None:
-        from RegistrationSuiteLib.panel import MethodPanel
-
-        class Panel(MethodPanel):
-            packages = dependencies.FOR_SLICE_SETS
+        from RegistrationSuiteLib.panel import SlicesPanel
 
         ScriptedLoadableModuleWidget.setup(self)
-        self.panel = Panel(self.moduleName, TITLE, METHODS)
+        self.panel = SlicesPanel(self.moduleName, TITLE, METHODS)
         self.layout.addWidget(self.panel.widget)
 
     def enter(self) -> None:

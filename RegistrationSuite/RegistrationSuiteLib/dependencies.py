@@ -28,11 +28,12 @@ MONAI is not among them: only surface distances need it, which no registration m
 """
 
 NONE: Mapping[str, str] = MappingProxyType({})
+FOR_NETWORKS = {"safetensors": "safetensors>=0.5", "monai": "monai>=1.5"}
+"""What a network that a user brings needs beside that."""
 FOR_SECTIONS = {
     "tifffile": "tifffile>=2024.1",
     "imagecodecs": "imagecodecs>=2024.6",
-    "safetensors": "safetensors>=0.5",
-    "monai": "monai>=1.5",
+    **FOR_NETWORKS,
     "kornia": "kornia>=0.8",
 }
 """What reading sections, checkpoints and encoders need beside that."""

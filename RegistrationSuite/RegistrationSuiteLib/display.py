@@ -29,6 +29,8 @@ LINE_PIXELS = 2
 FAINTEST_SURFACE = 0.2
 TARGET_OPACITY = 0.3
 DOT_PIXELS = 4
+SCREEN_RIGHT, SCREEN_UP = (-1, -1, 1), (-1, 1, 1)
+"""Senses in which R, A and S run on the screen: left is on the right, posterior too, and superior on top."""
 PARALLEL = 1e-6
 """How much less than 1 the cosine of an angle is that counts as none."""
 
@@ -84,6 +86,30 @@ def _face_slice(fixed: Any) -> None:
     logic.SnapSliceOffsetToIJK()
     composite.SetForegroundVolumeID(above[0])
     composite.SetLabelVolumeID(above[1])
+
+
+def look_at_layer(volume: Any, number: int = 0) -> None:
+    """Turn the first slice view to a slice of a volume, right or anterior on the left, superior or anterior on top.
+
+    number: from 0, along the axis of single slices, or else the first array axis.
+    """
+    logic = next(_slice_logics(), None)
+    if logic is None:
+        return
+    grid = grid_of(volume)
+    axis = grid.shape.index(1) if 1 in grid.shape else 0
+    rows, columns = (np.asarray(grid.direction)[:, each] for each in range(3) if each != axis)
+    middle = (np.array(grid.shape) - 1) / 2
+    middle[axis] = min(number, grid.shape[axis] - 1)
+    right, up, place = _towards(columns, SCREEN_RIGHT), _towards(rows, SCREEN_UP), grid.to_world(middle)
+    logic.FitSliceToBackground()
+    logic.GetSliceNode().SetSliceToRASByNTP(*np.cross(right, up), *right, *place, 0)
+
+
+def _towards(line: np.ndarray, senses: tuple[int, int, int]) -> np.ndarray:
+    """A direction or its opposite, by the sense of the world's axis that it is nearest to."""
+    nearest = int(np.abs(line).argmax())
+    return line * np.sign(line[nearest]) * senses[nearest]
 
 
 def _shows_plane(slice_node: Any, plane: Plane) -> bool:
@@ -223,13 +249,14 @@ def show_labels(node: Any, visible: bool = True, surfaces: bool = True) -> None:
         _see_into(node)
 
 
-def show_on_moving(moving: Any, labels: Iterable[Any], visible: bool = True) -> None:
-    """The moving image alone in all slice views, with the labels that lie on it; not ``visible``: without them."""
+def show_on_moving(moving: Any, labels: Iterable[Any], visible: bool = True, surfaces: bool = True) -> None:
+    """The moving image alone in all slice views, with the labels that lie on it, as :func:`show_labels` shows them; not
+    ``visible``: without them."""
     for logic in _slice_logics():
         _layers(logic, moving, None, 1.0)
     _face_slice(moving)
     for node in labels:
-        show_labels(node, visible)
+        show_labels(node, visible, surfaces)
 
 
 def labels_on(volume: Any, nodes: Iterable[Any]) -> list[Any]:

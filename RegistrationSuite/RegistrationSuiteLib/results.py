@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -331,12 +331,22 @@ class _Writer:
 
     def _labels(self, output: str, labels: LabelImage) -> Any:
         """A segmentation, unless a label volume was chosen."""
-        moving, plane, name = self._on_moving(output), self._plane_of(output), self._name(output)
+        plane, name = self._plane_of(output), self._name(output)
+        labels, moving = self._on_stack(output, labels), self._on_moving(output) or self._on_slices(output)
         if output in self.chosen and not _is_segmentation(self.chosen[output]):
             return scene.labelmap_from_labels(labels, name, plane)
         node = _outlined(scene.segmentation_from_labels(labels, name, plane), self.moving if moving else self.fixed)
         node.GetDisplayNode().SetVisibility(not moving)
         return node
+
+    def _on_slices(self, output: str) -> bool:
+        return output in self.declared and self.declared[output].frame == "slices"
+
+    def _on_stack(self, output: str, labels: LabelImage) -> LabelImage:
+        """Labels of slices, which lie nowhere of their own, on the stack of these."""
+        if not self._on_slices(output) or labels.grid.shape != grid_of(self.moving).shape:
+            return labels
+        return replace(labels, grid=grid_of(self.moving))
 
     def _overlapping(self) -> bool:
         node = self.moving_labels

@@ -110,7 +110,7 @@ def radial_hip() -> dict[str, Any]:
     nodes = _nodes({"fixed": hip.volume}, {"fixed_labels": hip.tissues}, "Hip", HIP_TITLES)
     stacks = scene.nodes_from_slices(made.slice_set())
     outlines = scene.segmentation_from_labels(made.silhouette_stack(), "Hip slices' bone")
-    outlines.GetDisplayNode().SetVisibility2DFill(False)
+    outlines.GetDisplayNode().SetVisibility(False)  # it lies where the one pose of all slices is
     return {**nodes, **{f"slices {number}": node for number, node in enumerate(stacks, 1)}, "slice_labels": outlines}
 
 

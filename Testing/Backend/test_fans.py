@@ -60,6 +60,15 @@ class TestArrangement:
             arrangement = some(rng, count)
             assert Arrangement.of(arrangement.planes()) == arrangement
 
+    def test_in_numbers_as_a_user_gives_it(self) -> None:
+        said = Arrangement.of_numbers((4, -3, 1, 2), (2, 4), 4)
+        assert said == Arrangement((3, 2, 0, 1), (False, True, False, False), (False, True, False, True))
+        assert said.numbers() == ([4, -3, 1, 2], [2, 4])
+        assert Arrangement.of_numbers((2, 1, 3), (0,), 3).numbers() == ([2, 1, 3], [])
+        for places in ((1, 2, 3), (1, 2, 2, 3), (0, 1, 2, 3), (1, 2, 3, 5)):
+            with pytest.raises(ValueError, match="gives each slice a place"):
+                Arrangement.of_numbers(places, (), 4)
+
     def test_turned_as_a_whole_it_is_alike(self) -> None:
         arrangement = some(np.random.default_rng(1))
         about = torch.from_numpy(Rotation.from_euler("z", 90, degrees=True).as_matrix())

@@ -142,3 +142,46 @@ def contents() -> dict[str, tuple[str, int]]:
     nodes = (scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes()))
     kept = (node for node in nodes if not node.IsA("vtkMRMLScriptedModuleNode"))
     return {node.GetID(): (node.GetName(), node.GetMTime()) for node in kept}
+
+
+class Finder:
+    """A worker that gives what the tests say it found."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Any] = []
+        self.news: list[Any] = []
+        self.ended = 0
+
+    def start(self) -> None:
+        """It is always there."""
+
+    def submit(self, job: Any) -> None:
+        from regsuite import catalog
+
+        catalog.method(job.method).check_values(job.parameters)
+        self.jobs.append(job)
+
+    def poll(self) -> list[Any]:
+        news, self.news = self.news, []
+        return news
+
+    def cancel(self) -> None:
+        self.ended += 1
+
+    close = cancel
+
+
+@pytest.fixture
+def finder() -> Finder:
+    return Finder()
+
+
+def give(panel: Any, finder: Finder, result: Any) -> None:
+    """Apply, and the worker brings the result."""
+    from regsuite.jobs import Message
+
+    if not panel.runner.running:
+        panel.ui.applyButton.click()
+    assert panel.runner.running, panel.ui.statusLabel.text
+    finder.news.append(Message("done", result=result))
+    wait(lambda: not panel.runner.running)

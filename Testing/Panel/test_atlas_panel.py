@@ -16,7 +16,7 @@ import slicer
 import slicer.util
 import tifffile
 import vtk
-from conftest import ROOT, contents, wait
+from conftest import ROOT, Finder, contents, give, wait
 from PIL import Image as Picture
 from RegistrationSuiteLib import plates, samples, views
 from RegistrationSuiteLib.runner import JobRunner
@@ -32,41 +32,11 @@ MODULE = ROOT / "RegistrationSuite" / "AtlasSliceIdentification" / "AtlasSliceId
 METHODS = ("atlas-slice", "atlas-series", "atlas-slice-mi", "atlas-encoder")
 
 
-class Finder:
-    """A worker that gives what the tests say it found."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Any] = []
-        self.news: list[Message] = []
-        self.ended = 0
-
-    def start(self) -> None:
-        """It is always there."""
-
-    def submit(self, job: Any) -> None:
-        catalog.method(job.method).check_values(job.parameters)
-        self.jobs.append(job)
-
-    def poll(self) -> list[Message]:
-        news, self.news = self.news, []
-        return news
-
-    def cancel(self) -> None:
-        self.ended += 1
-
-    close = cancel
-
-
 @pytest.fixture
 def module(session: Any) -> Iterator[simulation.LoadedModule]:
     loaded = simulation.load_module(MODULE)
     yield loaded
     loaded.close()
-
-
-@pytest.fixture
-def finder() -> Finder:
-    return Finder()
 
 
 @pytest.fixture
@@ -99,15 +69,6 @@ def nodes(panel: Any, tmp_path: Path) -> dict[str, Any]:
 
 def choose(panel: Any, name: str) -> None:
     panel.ui.methodComboBox.currentIndex = METHODS.index(name)
-
-
-def give(panel: Any, finder: Finder, result: Any) -> None:
-    """Apply, and the worker brings the result."""
-    if not panel.runner.running:
-        panel.ui.applyButton.click()
-    assert panel.runner.running, panel.ui.statusLabel.text
-    finder.news.append(Message("done", result=result))
-    wait(lambda: not panel.runner.running)
 
 
 @pytest.fixture

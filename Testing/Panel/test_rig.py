@@ -136,6 +136,18 @@ def test_a_selector_without_none_takes_the_first_node(session: Any) -> None:
     assert selector.currentNode() is node
 
 
+def test_a_selector_of_several_names_what_is_ticked(session: Any) -> None:
+    selector = slicer.qMRMLCheckableNodeComboBox()
+    selector.nodeTypes = ["vtkMRMLModelNode"]
+    selector.setMRMLScene(slicer.mrmlScene)
+    nodes = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", name) for name in ("one", "two", "three")]
+    shown = selector.findChild(qt.QLineEdit)
+    assert shown.text == "None"
+    for node, text in zip(nodes, ("one", "one, two", "All"), strict=True):
+        selector.check(node)
+        assert shown.text == text
+
+
 def test_slider_and_value_agree() -> None:
     slider = ctk.ctkSliderWidget()
     values: list[float] = []

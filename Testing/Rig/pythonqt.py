@@ -217,8 +217,8 @@ def _keep_none() -> None:
 
 
 def _paths_alone() -> None:
-    """PySide6 gives a path with the filter that was chosen; PythonQt gives the path."""
-    for name in ("getOpenFileName", "getSaveFileName"):
+    """PySide6 gives paths with the filter that was chosen; PythonQt gives the paths."""
+    for name in ("getOpenFileName", "getOpenFileNames", "getSaveFileName"):
         both = getattr(QtWidgets.QFileDialog, name)
         setattr(QtWidgets.QFileDialog, name, staticmethod(functools.partial(_first, both)))
 

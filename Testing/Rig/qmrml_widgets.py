@@ -253,12 +253,18 @@ class qMRMLCheckableNodeComboBox(qMRMLNodeComboBox):
             self._tell()
 
     def _tell(self) -> None:
-        self._box.setEditable(True)
-        self._box.lineEdit().text = ", ".join(node.GetName() for node in self.checkedNodes())
+        self._show_checked()
         self.checkedNodesChanged.emit()
+
+    def _show_checked(self) -> None:
+        """As ctkCheckableComboBox paints it."""
+        names = [node.GetName() for node in self.checkedNodes()]
+        self._box.setEditable(True)
+        self._box.lineEdit().text = "None" if not names else "All" if len(names) == len(self._ids) else ", ".join(names)
 
     def _fill(self) -> None:
         super()._fill()
+        self._show_checked()
         gone = [each for each in self._checked if each not in self._ids]
         for each in gone:
             self._checked.remove(each)

@@ -2,5 +2,6 @@
 
 from RegistrationSuiteLib.panel.method_panel import MethodPanel
 from RegistrationSuiteLib.panel.section_panel import SectionPanel
+from RegistrationSuiteLib.panel.slice_panel import SlicesPanel
 
-__all__ = ["MethodPanel", "SectionPanel"]
+__all__ = ["MethodPanel", "SectionPanel", "SlicesPanel"]

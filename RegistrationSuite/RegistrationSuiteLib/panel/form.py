@@ -27,6 +27,8 @@ class ParameterForms:
         self.method = method
         self.preset = next(iter(method.presets), None)
         self.fields: list[ParameterField] = [self._field(each, changed) for each in method.parameters]
+        self._labels: dict[str, Any] = {}
+        self._of_inputs: frozenset[str] = frozenset()
         self.basic = self._form(each for each in self.fields if not each.parameter.advanced)
         self.advanced = self._form(each for each in self.fields if each.parameter.advanced)
 
@@ -43,7 +45,7 @@ class ParameterForms:
         widget = qt.QWidget()
         form = qt.QFormLayout(widget)
         for each in fields:
-            label = qt.QLabel(row_title(each.parameter))
+            label = self._labels[each.parameter.name] = qt.QLabel(row_title(each.parameter))
             label.toolTip = each.widget.toolTip
             if isinstance(each, TableField):  # over the whole width
                 form.addRow(label)
@@ -55,6 +57,15 @@ class ParameterForms:
     def show(self, visible: bool) -> None:
         self.basic.visible = visible
         self.advanced.visible = visible
+
+    def leave_to_inputs(self, names: Iterable[str]) -> None:
+        """Parameters that tell of the inputs at hand, as tables of organs do: presets leave them as they are."""
+        self._of_inputs = frozenset(names)
+
+    def hide(self, name: str) -> None:
+        """Takes a parameter's row out of sight, where something else in the panel stands for it."""
+        self._labels[name].visible = False
+        next(each for each in self.fields if each.parameter.name == name).widget.visible = False
 
     def set_organs(self, names: Sequence[str]) -> None:
         """Fills tables with a row an organ."""
@@ -77,9 +88,9 @@ class ParameterForms:
             each.set_text(texts.get(each.parameter.name) or opening.get(each.parameter.name, ""))
 
     def preset_texts(self, preset: Preset | None) -> dict[str, str]:
-        """Every parameter's text under a preset, or its default; tables tell of the organs at hand and of no preset."""
-        fields = [each for each in self.fields if not isinstance(each, TableField)]
-        values = {each.parameter.name: each.parameter.default for each in fields}
+        """Every parameter's text under a preset, or its default; what tells of the inputs at hand is of no preset."""
+        parameters = [each.parameter for each in self.fields if not isinstance(each, TableField)]
+        values = {each.name: each.default for each in parameters if each.name not in self._of_inputs}
         return {name: value_text(value) for name, value in (values | dict(preset.values if preset else {})).items()}
 
     def choose(self, name: str) -> None:

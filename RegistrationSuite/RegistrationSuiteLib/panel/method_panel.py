@@ -70,7 +70,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
 
     def warm_up(self) -> None:
         """Starts the worker while the user still chooses; where packages are missing, Apply asks for them first."""
-        if dependencies.complete(self.packages):
+        if dependencies.complete(self.needed()):
             with self._failures("The worker could not start"):
                 self.runner.warm_up()
 
@@ -81,6 +81,10 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self.form.close()
         self.runner.close()
         self.removeObservers()
+
+    def needed(self) -> Mapping[str, str]:
+        """The packages for what is chosen."""
+        return self.packages
 
     # --- state ---
 
@@ -182,7 +186,7 @@ class MethodPanel(slicer.util.VTKObservationMixin):
         self.save_state()
         self.live.begin()
         with self._failures("The run could not start"):
-            dependencies.ensure(self.title, self.packages)
+            dependencies.ensure(self.title, self.needed())
             self.runner.start(self.request())
             self.ui.logSection.collapsed = False
             self.timer.start()

@@ -36,10 +36,10 @@ NEEDS = {
 COMMON = ("warped", "transform", "jacobian", "warped_labels")
 """Outputs whose widgets every panel has."""
 
-PLOTS = ("energy", "distances", "training")
+PLOTS = ("energy", "distances", "training", "search")
 """Curves of which a result has one that is worth a button of its own."""
 
-TABLES = ("organs", "overlap", "regions", "ranking", "validation", "metrics", "energy")
+TABLES = ("organs", "overlap", "regions", "arrangement", "ranking", "validation", "metrics", "energy")
 """Tables, the one worth most to a reader first."""
 
 MAPS = {
@@ -255,10 +255,13 @@ class ResultsView:
         if visible:
             self._ui.showLabelsButton.checked = False
             with self._state.showing():
-                display.show_on_moving(self.moving, self._labels_on_moving())
+                self._show_on_moving()
         else:
             self._leave_moving()
             self.onOverlay()
+
+    def _show_on_moving(self) -> None:
+        display.show_on_moving(self.moving, self._labels_on_moving())
 
     def _leave_moving(self) -> None:
         for node in self._labels_on_moving():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer.util
@@ -14,6 +14,9 @@ from vtk.util import numpy_support
 from RegistrationSuiteLib.scene.geometry import grid_of
 from RegistrationSuiteLib.scene.sections import COLOUR
 from RegistrationSuiteLib.scene.volumes import new_node
+
+if TYPE_CHECKING:
+    from regsuite.spatial import Grid
 
 LONGEST = 240
 """Points along the longer side of a slice in 3D."""
@@ -38,36 +41,49 @@ def slice_model(section: Any, name: str) -> Any:
 
 def slices_model(sections: Sequence[Any], name: str) -> Any:
     """The same of several slices, in one model node."""
-    together = vtk.vtkAppendPolyData()
-    for section in sections:
-        together.AddInputData(_mesh(section))
-    together.Update()
     node = new_node("vtkMRMLModelNode", name)
-    node.SetAndObserveMesh(together.GetOutput())
+    node.SetAndObserveMesh(joined(sheet(grid_of(section), slice_colours(section)) for section in sections))
     node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
+    show_own_colours(node.GetDisplayNode())
+    return node
+
+
+def joined(meshes: Iterable[vtk.vtkPolyData]) -> vtk.vtkPolyData:
+    """Meshes as one."""
+    together = vtk.vtkAppendPolyData()
+    for mesh in meshes:
+        together.AddInputData(mesh)
+    together.Update()
+    return together.GetOutput()
+
+
+def show_own_colours(display: Any) -> None:
+    """A model's display node shows the colours that its points have, as they are, in 3D alone."""
     display.SetActiveScalar(PIXELS, vtk.vtkAssignAttribute.POINT_DATA)
     display.SetScalarRangeFlag(display.UseDirectMapping)
     display.SetScalarVisibility(True)
     display.SetLighting(False)
     display.SetBackfaceCulling(False)
     display.SetVisibility2D(False)
-    return node
 
 
-def _mesh(section: Any) -> vtk.vtkPolyData:
-    """One slice with its colours."""
-    grid = grid_of(section)
+def sheet(grid: Grid, pixels: np.ndarray) -> vtk.vtkPolyData:
+    """One slice with its colours, (rows, columns, 3) uint8."""
     axis = grid.shape.index(1)
     rows, columns = (each for each in range(3) if each != axis)
     taken = [_places(grid.shape[each]) for each in (rows, columns)]
     index = np.zeros((len(taken[0]), len(taken[1]), 3))
     index[..., rows], index[..., columns] = np.meshgrid(*taken, indexing="ij")
-    shown = slice_colours(section)[np.ix_(*taken)]
+    shown = pixels[np.ix_(*taken)]
     mesh = _sheet(grid.to_world(index), ~_ground(shown))
-    colours = numpy_support.numpy_to_vtk(np.ascontiguousarray(shown).reshape(-1, COLOUR), deep=True)
-    colours.SetName(PIXELS)
-    mesh.GetPointData().SetScalars(colours)
+    return coloured(mesh, shown.reshape(-1, COLOUR))
+
+
+def coloured(mesh: vtk.vtkPolyData, colours: np.ndarray) -> vtk.vtkPolyData:
+    """The mesh, its points in colours (N, 3) uint8."""
+    scalars = numpy_support.numpy_to_vtk(np.ascontiguousarray(colours), deep=True)
+    scalars.SetName(PIXELS)
+    mesh.GetPointData().SetScalars(scalars)
     return mesh
 
 
@@ -109,6 +125,11 @@ def slice_colours(section: Any) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if display is not None and display.GetWindow() > 0:
         low, high = display.GetWindowLevelMin(), display.GetWindowLevelMax()
+    return grey_colours(values, low, high)
+
+
+def grey_colours(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(rows, columns, 3) uint8: ``low`` black, ``high`` white; of several values a pixel the first three, each so."""
     grey = np.clip((values.astype(np.float64) - low) * (255.0 / ((high - low) or 1.0)), 0, 255).astype(np.uint8)
     return grey[..., :COLOUR] if values.ndim > 2 else np.repeat(grey[..., None], COLOUR, axis=-1)
 

@@ -33,14 +33,23 @@ def slices_from_nodes(nodes: Sequence[Any]) -> SliceSet:
     from regsuite import io
 
     units = {node.GetName(): node.GetAttribute(UNIT) for node in nodes if node.GetAttribute(UNIT)}
-    return io.slice_set_of([_image(node) for node in nodes], units)
+    return io.slice_set_of([slice_image(node) for node in nodes], units)
 
 
-def _image(node: Any) -> Image:
+def slice_image(node: Any) -> Image:
+    """A slice or a stack in world coordinates, in space: 3D."""
     from regsuite.spatial import Image
 
     require_scalar_volume(node)
     return Image.from_array(slicer.util.arrayFromVolume(node), grid_of(node), node.GetName())
+
+
+def looked_at(nodes: Sequence[Any]) -> Any:
+    """The first of volume nodes that is an image to look at, by its name; the first where all are maps."""
+    from regsuite.io.map_names import quantity_called, without_numbers
+
+    images = (node for node in nodes if not quantity_called(without_numbers(node.GetName())))
+    return next((node for node in images if not quantity_called(node.GetName())), nodes[0])
 
 
 def nodes_from_slices(slices: SliceSet) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,10 +14,12 @@ from regsuite.registration import Registration
 from regsuite.spatial import Grid, Image, LabelImage, sample
 from regsuite.spatial.slice_sets import Axis, common_line
 
+Colour = tuple[float, float, float]
+
 COLOURS = ("#bf6060", "#00ffff", "#ff0000", "#6080bf", "#ffdf00", "#9f40ff", "#9fdf80")
 """Of places. Any two of the first six are 37 apart in CIELAB, or more, as protanopes, deuteranopes and tritanopes see
 them (Machado et al. 2009, doi 10.1109/TVCG.2009.113), and 63 to others."""
-_SHARED_AXIS_MM = 8.0
+SHARED_AXIS_MM = 8.0
 """How far a slice that has moved on its own may leave the axis."""
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _LEAST_LETTER = 0.35
@@ -74,7 +77,7 @@ class FanSubject:
         """Of every slice: as it was arranged or, of slices whose headers told of their planes, as these lie about their
         axis; as it is without one."""
         if self.axis is not None and not all(row["place"] for row in self.rows):
-            return [_stand(image.grid, self.axis) for image in self.slices]
+            return stands_about(self.axis, [image.grid for image in self.slices])
         return [
             Stand(row["place"] or number, row["mirrored"] == "yes", row["turned"] == "yes")
             for number, row in enumerate(self.rows)
@@ -88,7 +91,7 @@ class FanSubject:
     @cached_property
     def axis(self) -> Axis | None:
         """The line around which they were placed."""
-        return common_line([image.grid for image in self.slices], _SHARED_AXIS_MM)
+        return common_line([image.grid for image in self.slices], SHARED_AXIS_MM)
 
     @property
     def bone(self) -> int | None:
@@ -119,10 +122,21 @@ class FanSubject:
         same = [value for value in self.slice_labels.values() if self.slice_labels.name_of(value).lower() == name]
         return self.slice_labels.mask(same[0] if same else None)[number].cpu().float().numpy()
 
-    def colour(self, number: int) -> tuple[float, ...]:
-        """That of a slice, by its place, 0 to 1; after the seventh place they come again."""
-        hue = COLOURS[self.order.index(number) % len(COLOURS)]
-        return tuple(int(hue[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    def colour(self, number: int) -> Colour:
+        """That of a slice, by its place."""
+        return place_colour(self.order.index(number))
+
+
+def place_colour(place: int) -> Colour:
+    """Red, green and blue, 0 to 1, of a place counted from 0; after the seventh they come again."""
+    hue = COLOURS[place % len(COLOURS)]
+    red, green, blue = (int(hue[digit : digit + 2], 16) / 255 for digit in (1, 3, 5))
+    return red, green, blue
+
+
+def stands_about(axis: Axis, grids: Sequence[Grid]) -> list[Stand]:
+    """How slices (1, H, W) stand whose own planes say it, by their angles about an axis."""
+    return [_stand(grid, axis) for grid in grids]
 
 
 def view_along(normal: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ _WINDOW = (0.5, 99.5)
 _CHECKS = 8
 _WIDTH, _FAN_HEIGHT, _TITLE = 12.0, 5.2, 0.42
 _POINTS = 240
+_MARGIN = 1.24
+"""Times the reach of the slices, so that letters at the rim are clear of the numbers."""
 
 
 def fan_pictures(subject: FanSubject) -> list[Picture]:
@@ -69,6 +71,17 @@ def arrangement(subject: FanSubject) -> Picture:
         )
     name, title = ("arrangement", "Arrangement") if subject.arranged else ("segmentation", "Segmented slices")
     return Picture(name, title, caption, encoded(figure))
+
+
+def seen_along_axis(subject: FanSubject, width: float, height: float) -> bytes | None:
+    """The fan alone, small, as PNG; None for slices without an axis. Both in inches."""
+    from matplotlib.figure import Figure
+
+    if subject.axis is None:
+        return None
+    figure = Figure(figsize=(width, height), layout="constrained")
+    _draw_fan(figure.add_subplot(), subject, subject.axis)
+    return encoded(figure)
 
 
 def beside_emulated(subject: FanSubject) -> Picture:
@@ -148,7 +161,7 @@ def _draw_fan(axes: Axes, subject: FanSubject, axis: Axis) -> None:
     for number in range(len(subject.slices)):
         _draw_blade(axes, subject, number, axis, across)
     write_letters(axes, [letter for line in across for letter in ends_of(line)])
-    axes.set(xlim=(-1.12 * reach, 1.12 * reach), ylim=(-1.12 * reach, 1.12 * reach), facecolor="black")
+    axes.set(xlim=(-_MARGIN * reach, _MARGIN * reach), ylim=(-_MARGIN * reach, _MARGIN * reach), facecolor="black")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title("Seen along the axis", fontsize=11.5, color=INK)

@@ -7,6 +7,7 @@ A slice has columns (right), rows (down) and what lies across it, mm from where 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,23 @@ class Arrangement:
     def step(self) -> float:
         """Degrees between two places."""
         return 180.0 / self.count
+
+    @classmethod
+    def of_numbers(cls, places: Sequence[float], turned: Sequence[float], count: int) -> Arrangement:
+        """places: of ``count`` slices, from 1, negative where one is mirrored; turned: the numbers, also from 1, of the
+        slices that are. ValueError where not every slice has a place of its own."""
+        whole, numbers = [round(place) for place in places], {round(number) for number in turned}
+        return cls(
+            tuple(abs(place) - 1 for place in whole),
+            tuple(place < 0 for place in whole),
+            tuple(number in numbers for number in range(1, 1 + count)),
+        )
+
+    def numbers(self) -> tuple[list[int], list[int]]:
+        """Places and turned slices: the inverse of :meth:`of_numbers`."""
+        signs = [-1 if mirrored else 1 for mirrored in self.mirrored]
+        places = [sign * (place + 1) for sign, place in zip(signs, self.places, strict=True)]
+        return places, [number for number, turned in enumerate(self.turned, start=1) if turned]
 
     def planes(self) -> Tensor:
         """(K, 4, 4) float64: from a slice's (right, down, across) mm to the fan's frame."""

@@ -55,6 +55,12 @@ class SliceSet:
         return len(self.grids)
 
     @property
+    def compared(self) -> str:
+        """The name of the images that are compared with a volume: those to look at, before maps."""
+        looked_at = [name for name in self.maps if name not in self.quantities]
+        return (looked_at or list(self.maps))[0]
+
+    @property
     def grids(self) -> tuple[Grid, ...]:
         """Of the slices in the first map."""
         return tuple(image.grid for image in next(iter(self.maps.values())))

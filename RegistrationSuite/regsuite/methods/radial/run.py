@@ -94,9 +94,8 @@ class Run:
 
     @property
     def compared(self) -> str:
-        """The name of the images that are compared with the volume: those to look at, before maps."""
-        looked_at = [name for name in self.set.maps if name not in self.set.quantities]
-        return (looked_at or list(self.set.maps))[0]
+        """The name of the images that are compared with the volume."""
+        return self.set.compared
 
     @property
     def bone(self) -> int:
@@ -173,28 +172,21 @@ class Run:
         count = self.set.count
         if not any(self.parameters.places):
             return in_order(count) if self.parameters.arrangement == "as given" else None
-        places = [round(place) for place in self.parameters.places]
-        turned = {round(number) for number in self.parameters.turned}
+        places = self.parameters.places
         try:
-            return Arrangement(
-                tuple(abs(place) - 1 for place in places),
-                tuple(place < 0 for place in places),
-                tuple(number + 1 in turned for number in range(count)),
-            )
+            return Arrangement.of_numbers(places, self.parameters.turned, count)
         except ValueError:
             raise InputError(
-                f"Places are {', '.join(map(str, places))}: give each of the {count} slices another one from 1 to "
-                f"{count}, negative where it is mirrored."
+                f"Places are {', '.join(f'{place:.0f}' for place in places)}: give each of the {count} slices another "
+                f"one from 1 to {count}, negative where it is mirrored."
             ) from None
 
     def _chosen(self, placed: Placed | None) -> dict[str, Any]:
         """What was put for parameters that may be left to the method, as they would be given to it."""
         chosen: dict[str, Any] = {"bone": self.bone, "thickness": self.thickness, "spread": self.spread}
         if placed is not None and placed.arrangement is not None:
-            found = placed.arrangement
-            signs = [-1 if mirrored else 1 for mirrored in found.mirrored]
-            chosen["places"] = [sign * (place + 1) for sign, place in zip(signs, found.places, strict=True)]
-            chosen["turned"] = [number for number, turned in enumerate(found.turned, start=1) if turned] or [0]
+            chosen["places"], turned = placed.arrangement.numbers()
+            chosen["turned"] = turned or [0]
         return chosen
 
     def refined(self, slices: Slices, volume: Volume, placed: Placed, progress: Progress) -> Refined:
