@@ -176,7 +176,7 @@ def subject_of(nodes: Mapping[str, Any], fixed: Any, moving: Any, slices: SliceS
         record=records.record_of(nodes),
     )
     labels = scene.labels_from_node(nodes["segmented_volume"], fixed)
-    return FanSubject(found, volume, labels, scene.slice_labels_from_node(nodes["segmented_slices"], slices, moving))
+    return FanSubject(found, volume, labels, scene.slice_labels_from_nodes([nodes["segmented_slices"]], slices, moving))
 
 
 def _yes(value: bool) -> str:

@@ -54,7 +54,7 @@ class SliceChoice:
         if node is None or slices is None:
             return None
         try:
-            labels = scene.slice_labels_from_node(node, slices, self._slices.node[0])
+            labels = scene.slice_labels_from_nodes([node], slices, self._slices.node[0])
         except InputError:  # Apply says what is wrong
             return None
         fits = labels.grid.shape == (slices.count, *slices.grids[0].shape[1:])
