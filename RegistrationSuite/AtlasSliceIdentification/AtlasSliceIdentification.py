@@ -8,18 +8,15 @@ from typing import Any
 
 import slicer
 import slicer.util
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import modules, samples
 from RegistrationSuiteLib.logic import MethodLogic
-from regsuite import catalog
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
 
 TITLE = "Atlas Slice Identification"
-CATEGORY = "Registration Suite"
 METHODS = ("atlas-slice", "atlas-series", "atlas-slice-mi", "atlas-encoder")
 HELP = """
 <p>Finds where in an atlas a microscopy section was cut, and at what angle, and draws the atlas's regions on
@@ -42,39 +39,16 @@ class AtlasSliceIdentification(ScriptedLoadableModule):
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
-        citation = catalog.method(METHODS[0]).citation
-        parent.title = TITLE
-        parent.categories = [CATEGORY]
-        parent.dependencies = ["RegistrationSuite"]
-        parent.contributors = ["The RegistrationSuite contributors"]
-        parent.helpText = HELP
-        parent.acknowledgementText = (
-            f"<p>The method is published: please cite {citation.text}. "
-            f'<a href="https://doi.org/{citation.doi}">doi:{citation.doi}</a></p>'
-        )
-        slicer.app.connect("startupCompleted()", register_sample_data)
+        modules.describe(parent, TITLE, METHODS, HELP, SAMPLES)
 
 
-def register_sample_data() -> None:
-    """Offers a phantom in the module Sample Data."""
-    samples.offer(TITLE, CATEGORY, SAMPLES)
-
-
-class AtlasSliceIdentificationWidget(ScriptedLoadableModuleWidget):
+class AtlasSliceIdentificationWidget(modules.PanelWidget):
     """The panel."""
 
-    def setup(self) -> None:
+    def make_panel(self) -> Any:
         from RegistrationSuiteLib.panel import SectionPanel
 
-        ScriptedLoadableModuleWidget.setup(self)
-        self.panel = SectionPanel(self.moduleName, TITLE, METHODS)
-        self.layout.addWidget(self.panel.widget)
-
-    def enter(self) -> None:
-        self.panel.warm_up()
-
-    def cleanup(self) -> None:
-        self.panel.close()
+        return SectionPanel(self.moduleName, TITLE, METHODS)
 
 
 class AtlasSliceIdentificationLogic(ScriptedLoadableModuleLogic):

@@ -7,18 +7,15 @@ from typing import Any
 
 import slicer
 import slicer.util
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import modules, samples
 from RegistrationSuiteLib.logic import MethodLogic
-from regsuite import catalog
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
 
 TITLE = "Hip qMRI"
-CATEGORY = "Registration Suite"
 METHODS = ("hip-qmri",)
 HELP = """
 <p>Brings slices that stand around one axis, such as six quantitative slices of a hip, to the volume they belong to. It
@@ -40,39 +37,16 @@ class HipQMRI(ScriptedLoadableModule):
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
-        citations = [catalog.method(name).citation for name in METHODS]
-        parent.title = TITLE
-        parent.categories = [CATEGORY]
-        parent.dependencies = ["RegistrationSuite"]
-        parent.contributors = ["The RegistrationSuite contributors"]
-        parent.helpText = HELP
-        parent.acknowledgementText = "".join(
-            f'<p>The method is published: please cite {each.text}. <a href="https://doi.org/{each.doi}">doi:{each.doi}</a></p>'
-            for each in citations
-        )
-        slicer.app.connect("startupCompleted()", register_sample_data)
+        modules.describe(parent, TITLE, METHODS, HELP, SAMPLES)
 
 
-def register_sample_data() -> None:
-    """Offers a phantom in the module Sample Data."""
-    samples.offer(TITLE, CATEGORY, SAMPLES)
-
-
-class HipQMRIWidget(ScriptedLoadableModuleWidget):
+class HipQMRIWidget(modules.PanelWidget):
     """The panel."""
 
-    def setup(self) -> None:
+    def make_panel(self) -> Any:
         from RegistrationSuiteLib.panel import SlicesPanel
 
-        ScriptedLoadableModuleWidget.setup(self)
-        self.panel = SlicesPanel(self.moduleName, TITLE, METHODS)
-        self.layout.addWidget(self.panel.widget)
-
-    def enter(self) -> None:
-        self.panel.warm_up()
-
-    def cleanup(self) -> None:
-        self.panel.close()
+        return SlicesPanel(self.moduleName, TITLE, METHODS)
 
 
 class HipQMRILogic(ScriptedLoadableModuleLogic):

@@ -6,18 +6,15 @@ from typing import Any
 
 import slicer
 import slicer.util
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import modules, samples
 from RegistrationSuiteLib.logic import MethodLogic
-from regsuite import catalog
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
 
 TITLE = "Multi-Organ Point Clouds"
-CATEGORY = "Registration Suite"
 METHODS = ("mo-bcpd", "bcpd")
 HELP = """
 <p>Brings the organs of two images together by points on their surfaces. Organs may move each on its own way, as they do
@@ -37,39 +34,16 @@ class MultiOrganPointClouds(ScriptedLoadableModule):
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
-        citations = [catalog.method(name).citation for name in METHODS]
-        parent.title = TITLE
-        parent.categories = [CATEGORY]
-        parent.dependencies = ["RegistrationSuite"]
-        parent.contributors = ["The RegistrationSuite contributors"]
-        parent.helpText = HELP
-        parent.acknowledgementText = "".join(
-            f'<p>The method is published: please cite {each.text}. <a href="https://doi.org/{each.doi}">doi:{each.doi}</a></p>'
-            for each in citations
-        )
-        slicer.app.connect("startupCompleted()", register_sample_data)
+        modules.describe(parent, TITLE, METHODS, HELP, SAMPLES)
 
 
-def register_sample_data() -> None:
-    """Offers a phantom in the module Sample Data."""
-    samples.offer(TITLE, CATEGORY, SAMPLES)
-
-
-class MultiOrganPointCloudsWidget(ScriptedLoadableModuleWidget):
+class MultiOrganPointCloudsWidget(modules.PanelWidget):
     """The panel."""
 
-    def setup(self) -> None:
+    def make_panel(self) -> Any:
         from RegistrationSuiteLib.panel import MethodPanel
 
-        ScriptedLoadableModuleWidget.setup(self)
-        self.panel = MethodPanel(self.moduleName, TITLE, METHODS)
-        self.layout.addWidget(self.panel.widget)
-
-    def enter(self) -> None:
-        self.panel.warm_up()
-
-    def cleanup(self) -> None:
-        self.panel.close()
+        return MethodPanel(self.moduleName, TITLE, METHODS)
 
 
 class MultiOrganPointCloudsLogic(ScriptedLoadableModuleLogic):

@@ -7,18 +7,15 @@ from typing import Any
 
 import slicer
 import slicer.util
-from RegistrationSuiteLib import samples
+from RegistrationSuiteLib import modules, samples
 from RegistrationSuiteLib.logic import MethodLogic
-from regsuite import catalog
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
     ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
 )
 
 TITLE = "Tumour Metamorphosis"
-CATEGORY = "Registration Suite"
 METHODS = ("weighted-metamorphosis", "metamorphosis", "lddmm", "cost-function-masking")
 HELP = """
 <p>Registers a healthy brain to a brain with a tumour, the other way round, or two visits of one patient. Tissue that
@@ -30,6 +27,11 @@ In the Python console: <code>TumourMetamorphosisLogic().register(fixed, moving, 
 <p><a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/tutorial.md">Tutorial</a>,
 <a href="https://github.com/RegistrationSuite/RegistrationSuite/blob/main/Docs/README.md">documentation</a></p>
 """
+SAMPLES = {
+    "TumourHead2D": "tumour_head_2d",
+    "TumourHead3D": "tumour_head_3d",
+    "TumourGrowth3D": "tumour_growth_3d",
+}
 
 
 class TumourMetamorphosis(ScriptedLoadableModule):
@@ -37,34 +39,16 @@ class TumourMetamorphosis(ScriptedLoadableModule):
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
-        citation = catalog.method(METHODS[0]).citation
-        parent.title = TITLE
-        parent.categories = [CATEGORY]
-        parent.dependencies = ["RegistrationSuite"]
-        parent.contributors = ["The RegistrationSuite contributors"]
-        parent.helpText = HELP
-        parent.acknowledgementText = (
-            f"<p>The method is published: please cite {citation.text}. "
-            f'<a href="https://doi.org/{citation.doi}">doi:{citation.doi}</a></p>'
-        )
-        slicer.app.connect("startupCompleted()", register_sample_data)
+        modules.describe(parent, TITLE, METHODS, HELP, SAMPLES)
 
 
-class TumourMetamorphosisWidget(ScriptedLoadableModuleWidget):
+class TumourMetamorphosisWidget(modules.PanelWidget):
     """The panel."""
 
-    def setup(self) -> None:
+    def make_panel(self) -> Any:
         from RegistrationSuiteLib.panel import MethodPanel
 
-        ScriptedLoadableModuleWidget.setup(self)
-        self.panel = MethodPanel(self.moduleName, TITLE, METHODS)
-        self.layout.addWidget(self.panel.widget)
-
-    def enter(self) -> None:
-        self.panel.warm_up()
-
-    def cleanup(self) -> None:
-        self.panel.close()
+        return MethodPanel(self.moduleName, TITLE, METHODS)
 
 
 class TumourMetamorphosisLogic(ScriptedLoadableModuleLogic):
@@ -77,18 +61,6 @@ class TumourMetamorphosisLogic(ScriptedLoadableModuleLogic):
         parameters; see :meth:`RegistrationSuiteLib.logic.MethodLogic.register`.
         """
         return MethodLogic(METHODS).register(fixed, moving, mask, **options)
-
-
-SAMPLES = {
-    "TumourHead2D": "tumour_head_2d",
-    "TumourHead3D": "tumour_head_3d",
-    "TumourGrowth3D": "tumour_growth_3d",
-}
-
-
-def register_sample_data() -> None:
-    """Offers phantoms in the module Sample Data."""
-    samples.offer(TITLE, CATEGORY, SAMPLES)
 
 
 class TumourMetamorphosisTest(ScriptedLoadableModuleTest):
