@@ -17,10 +17,6 @@ from regsuite.errors import InputError
 from Rig import simulation
 
 
-def test_the_self_test_passes(module: simulation.LoadedModule) -> None:
-    module.instance.runTest(msec=0)
-
-
 def test_console_and_panel_give_the_same_transform(module: simulation.LoadedModule, panel: Any) -> None:
     from conftest import wait
 
