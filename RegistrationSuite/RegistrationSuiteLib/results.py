@@ -335,7 +335,10 @@ class _Writer:
         labels, moving = self._on_stack(output, labels), self._on_moving(output) or self._on_slices(output)
         if output in self.chosen and not _is_segmentation(self.chosen[output]):
             return scene.labelmap_from_labels(labels, name, plane)
-        node = _outlined(scene.segmentation_from_labels(labels, name, plane), self.moving if moving else self.fixed)
+        volume = self.moving if moving else self.fixed
+        node = _outlined(
+            scene.segmentation_from_labels(labels, name, plane), volume, not self._is_apart(output, labels)
+        )
         node.GetDisplayNode().SetVisibility(not moving)
         return node
 
@@ -344,9 +347,12 @@ class _Writer:
 
     def _on_stack(self, output: str, labels: LabelImage) -> LabelImage:
         """Labels of slices, which lie nowhere of their own, on the stack of these."""
-        if not self._on_slices(output) or labels.grid.shape != grid_of(self.moving).shape:
-            return labels
-        return replace(labels, grid=grid_of(self.moving))
+        apart = not self._on_slices(output) or self._is_apart(output, labels)
+        return labels if apart else replace(labels, grid=grid_of(self.moving))
+
+    def _is_apart(self, output: str, labels: LabelImage) -> bool:
+        """Whether labels are a stack of slices that are no stack themselves: then they lie on none of them."""
+        return self._on_slices(output) and labels.grid.shape != grid_of(self.moving).shape
 
     def _overlapping(self) -> bool:
         node = self.moving_labels
@@ -418,9 +424,9 @@ def _is_segmentation(node: Any) -> bool:
     return bool(node.IsA("vtkMRMLSegmentationNode"))
 
 
-def _outlined(node: Any, volume: Any) -> Any:
-    """The segmentation on the voxels of the volume, where it is one, shown as outlines."""
-    if volume.IsA("vtkMRMLVolumeNode"):
+def _outlined(node: Any, volume: Any, on_it: bool = True) -> Any:
+    """The segmentation shown as outlines, on the voxels of the volume, where it is one and they lie ``on_it``."""
+    if on_it and volume.IsA("vtkMRMLVolumeNode"):
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     node.GetDisplayNode().SetVisibility2DFill(False)
     return node

@@ -188,15 +188,21 @@ def test_planes_are_drawn_in_the_colours_of_their_places(panel: Any, nodes: dict
         assert (np.abs(drawn - colour).max(axis=1) < 6).sum() > 50, colour
 
 
-def test_planes_of_slices_whose_headers_tell_them_apart(panel: Any) -> None:
-    placed = samples.true_result().sequences["slices"]
-    for number, image in enumerate(placed, start=1):
-        node = scene.volume_from_image(image, f"Proton {number}")
+@pytest.fixture
+def placed(panel: Any) -> list[Any]:
+    """Slices where they belong, a node each, chosen."""
+    images = samples.true_result().sequences["slices"]
+    made = [scene.volume_from_image(image, f"Proton {number}") for number, image in enumerate(images, start=1)]
+    for node in made:
         panel.form.inputs["slices"].selector.check(node)
+    return made
+
+
+def test_planes_of_slices_whose_headers_tell_them_apart(panel: Any, placed: list[Any]) -> None:
     panel.planesButton.click()
-    np.testing.assert_allclose(frames().mean(axis=1), [image.grid.centre for image in placed], atol=1e-3)
+    np.testing.assert_allclose(frames().mean(axis=1), [scene.grid_of(node).centre for node in placed], atol=1e-3)
     assert panel.slices_ui.arrangementLabel.text == "The headers tell where each slice lies."
-    panel.form.inputs["slices"].selector.uncheck(node)
+    panel.form.inputs["slices"].selector.uncheck(placed[5])
     assert panel.slices_ui.placesTable.rowCount == 5
 
 
@@ -362,6 +368,20 @@ def test_a_forests_segmentation_is_given_to_the_next_steps(panel: Any, nodes: di
     assert panel.form.inputs["fixed_labels"].node is nodes["fixed_labels"]
     assert panel.form.inputs["network"].node == str(MODULE)
     assert panel.form.forms.texts()["volume_segmentation"] == "forest"
+
+
+def test_a_forests_segmentation_of_slices_that_lie_apart(
+    panel: Any, placed: list[Any], nodes: dict[str, Any], finder: Finder
+) -> None:
+    """It lies on none of them, and is read again slice by slice."""
+    for node in nodes["slices"]:
+        panel.form.inputs["slices"].selector.uncheck(node)
+    painted = slicer.util.arrayFromVolume(nodes["slice_labels"]).copy()
+    painted[2:] = 0
+    slicer.util.updateVolumeFromArray(nodes["slice_labels"], painted)
+    press(panel, finder, "segmentation")
+    button(panel, "arrangement").click()
+    np.testing.assert_array_equal(finder.jobs[-1].inputs["slice_labels"].array() > 0, samples.case().labels.array() > 0)
 
 
 def test_other_slices_are_begun_with_again(panel: Any, nodes: dict[str, Any], finder: Finder) -> None:
