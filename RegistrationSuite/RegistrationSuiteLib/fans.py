@@ -160,7 +160,11 @@ def subject_of(nodes: Mapping[str, Any], fixed: Any, moving: Any, slices: SliceS
     from regsuite.registration import Registration, Table
 
     fan = fan_of_results(nodes)
-    if fan is None or not {"transform", "segmented_volume", "segmented_slices"} <= nodes.keys():
+    if (
+        fan is None
+        or len(fan.images) != slices.count
+        or not {"transform", "segmented_volume", "segmented_slices"} <= nodes.keys()
+    ):
         return None
     volume = scene.image_from_node(fixed)
     columns = ["place", "mirrored", "turned"]

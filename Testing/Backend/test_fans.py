@@ -68,6 +68,9 @@ class TestArrangement:
         for places in ((1, 2, 3), (1, 2, 2, 3), (0, 1, 2, 3), (1, 2, 3, 5)):
             with pytest.raises(ValueError, match="gives each slice a place"):
                 Arrangement.of_numbers(places, (), 4)
+        for turned in ((5,), (1, -2)):
+            with pytest.raises(ValueError, match="turned slices are some of 1 to 4"):
+                Arrangement.of_numbers((1, 2, 3, 4), turned, 4)
 
     def test_turned_as_a_whole_it_is_alike(self) -> None:
         arrangement = some(np.random.default_rng(1))

@@ -17,12 +17,13 @@ from regsuite.methods.radial import run_hip_qmri
 from regsuite.methods.radial.placing import header_plane, painted, placed_grid
 from regsuite.methods.radial.prepared import Slices, beyond
 from regsuite.methods.radial.run import Run
+from regsuite.methods.radial.telling import Told
 from regsuite.phantoms import RadialAcquisition, RadialRecipe, hip, radial_acquisition
 from regsuite.phantoms.hip import FEMUR, Hip
 from regsuite.progress import Context
 from regsuite.registration import Registration
-from regsuite.spatial import Grid, Image
-from regsuite.spatial.radial import Arrangement, frame_of
+from regsuite.spatial import Grid, Image, LabelImage, SliceSet
+from regsuite.spatial.radial import Arrangement, frame_of, in_order
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -212,6 +213,38 @@ def test_outlines_beyond_a_volume() -> None:
     assert beyond(slices, dataclasses.replace(grid, origin=(0.5, -40.0, -40.0)), plane) == pytest.approx(0.5, abs=0.03)
     assert beyond(slices, dataclasses.replace(grid, origin=(20.0, -40.0, -40.0)), plane) == pytest.approx(1)
     assert beyond(slices, dataclasses.replace(grid, origin=(-40.0, -40.0, -40.0)), plane) == 0
+
+
+@pytest.mark.parametrize(("count", "times"), [(80, 3), (82, 5), (256, 3), (257, 2)])
+def test_coarser_slices_keep_their_middle(count: int, times: int) -> None:
+    """The mean place of a disc's pixels, mm from the middle, however many pixels are left over."""
+    away = torch.arange(count) - (count - 1) / 2
+    disc = (torch.hypot(away[:, None], away) < count / 4).float()
+    small = Slices(disc[None, None], disc[None], 0.6, 4.0).coarser(0.6 * times)
+    assert small.pixel == pytest.approx(0.6 * times)
+    for shown in (small.pictures[0, 0], small.silhouettes[0]):
+        row, column = (
+            float((shown.sum(dim=axis) * (torch.arange(len(shown)) - (len(shown) - 1) / 2)).sum() / shown.sum())
+            for axis in (1, 0)
+        )
+        assert (row * small.pixel, column * small.pixel) == pytest.approx((0, 0), abs=1e-4)
+    assert float(small.pictures.sum()) * small.pixel**2 == pytest.approx(float(disc.sum()) * 0.36, rel=1e-3)
+
+
+def test_emulated_slices_show_the_volume_at_their_own_pixels() -> None:
+    """A ramp, in slices whose pixels are longer down than across: each pixel has the ramp's value at its place."""
+    grid = Grid.regular((40, 40, 40), 1.0)
+    volume = Image((grid.points(torch.float64) @ torch.tensor([2.0, -3, 1]).double())[None, None].float(), grid)
+    middle = frame_of(torch.tensor(grid.centre), torch.tensor([0.3, 0.2, 1.0]))
+    flat = Grid.regular((1, 8, 20), (3.0, 2.5, 1.0))
+    images = tuple(
+        Image(torch.rand(1, 1, 1, 8, 20), placed_grid(flat, middle @ plane)) for plane in in_order(3).planes()
+    )
+    slices = SliceSet({"shown": images}, {"shown": ""}, frozenset(), 3.0, True)
+    told = Told(volume, LabelImage(torch.zeros(1, 1, *grid.shape).int(), grid), slices, "shown", 3.0)
+    for image in told.registration().sequences["emulated"]:
+        ramp = image.grid.points(torch.float64) @ torch.tensor([2.0, -3, 1]).double()
+        assert torch.allclose(image.data[0, 0, :, 1:-1, 3:-3].double(), ramp[:, 1:-1, 3:-3], atol=0.02)
 
 
 def _beside(grid: Grid, one: Hip, other: Hip) -> Grid:

@@ -72,6 +72,14 @@ def test_single_slices_are_paired_by_where_they_lie() -> None:
     assert np.abs(axis.normal) == pytest.approx([0, 1, 0], abs=1e-9)
 
 
+def test_a_slice_that_was_taken_twice_leaves_the_others_at_their_places() -> None:
+    first = [blade(f"T2 map {number}", place) for number, place in enumerate((0, 1, 2, 0))]
+    second = [blade(f"water_s{number}", place, 1) for number, place in enumerate((1, 0, 2, 0))]
+    found = io.slice_set_of([*first, *second])
+    for one, other in zip(found.maps["T2"], found.maps["water_s"], strict=True):
+        assert one.grid.same_as(other.grid)
+
+
 def test_a_slice_may_lie_along_any_axis_of_its_file() -> None:
     """A slice (6, 7, 1) is the slice (1, 6, 7) that lies there."""
     whole = blade("T2 1", 1)
@@ -99,6 +107,13 @@ def test_single_slices_at_one_place_stay_in_their_order() -> None:
         ([stack("a"), stack("b", shape=(5, 6, 8))], "'a' and 'b' are of 7 x 6 x 5 and 8 x 6 x 5 voxels: give maps of"),
         ([stack("T2"), stack("T2_map")], "Two of the stacks are called 'T2': give each map a name of its own"),
         ([stack("a"), blade("b", 1)], "'a' is a stack and 'b' a single slice: give stacks alone"),
+        (
+            [
+                *(blade(f"T2 map {place}", place) for place in range(3)),
+                *(blade(f"x{place}", place + 1) for place in range(3)),
+            ],
+            "No slice of 'x' lies where 'T2 map 0' does: give maps of the same slices",
+        ),
         ([blade("T2 1", 0), blade("T2 2", 1), blade("PD", 0)], r"different numbers of slices \(T2: 2, PD: 1\): give"),
     ],
 )

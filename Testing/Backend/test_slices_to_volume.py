@@ -81,6 +81,15 @@ class TestSurface:
         assert float(distance[0]) == pytest.approx(float(distance[1]), abs=0.2)
         assert float(distance[0]) < -4
 
+    @pytest.mark.parametrize("spacing", [(3.0, 0.5, 0.5), (0.5, 0.5, 3.0), (1.0, 1.0, 1.0)])
+    def test_distances_keep_their_sign_in_thick_voxels(self, spacing: tuple[float, float, float]) -> None:
+        """A plane across the rows: its distance changes by a voxel from row to row."""
+        inside = torch.zeros(12, 24, 12, dtype=torch.bool)
+        inside[:, :10] = True
+        found = Surface.of(inside, Grid.regular(inside.shape, spacing)).distance[0, 0]
+        away = (torch.arange(24) - 9.5) * spacing[1]
+        assert torch.allclose(found[5, 4:16, 5], away[4:16], atol=1e-4)
+
     def test_outside_of_the_image_is_told(self, surface: Surface) -> None:
         _, _, within = surface.at(torch.tensor([[5.0, -8.0, 12.0], [500.0, 0.0, 0.0]]))
         assert within.tolist() == [True, False]

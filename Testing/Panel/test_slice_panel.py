@@ -395,6 +395,20 @@ def test_other_slices_are_begun_with_again(panel: Any, nodes: dict[str, Any], fi
     assert panel.results.nodes == {}
 
 
+def test_a_slice_that_is_chosen_is_shown_where_it_was_placed(panel: Any, nodes: dict[str, Any], finder: Finder) -> None:
+    """Also after the user deleted another one; nothing is shown of slices that were chosen before."""
+    press(panel, finder, "refinement")
+    results = panel.results.nodes
+    slicer.mrmlScene.RemoveNode(results["slices_2"])
+    with views.SliceView("Axial", "Red", (60, 60)) as view:
+        panel.slices_ui.placesTable.cellClicked.emit(2, 0)
+        assert view.composite.GetForegroundVolumeID() == results["slices_3"].GetID()
+        panel.form.inputs["slices"].selector.uncheck(nodes["slices"][0])
+        panel.slices_ui.placesTable.cellClicked.emit(3, 0)
+        assert view.composite.GetForegroundVolumeID() == results["slices_3"].GetID()
+    assert panel.slices_ui.fanList.count == 6
+
+
 def test_cancel_leaves_the_scene_and_the_steps_as_they_were(panel: Any, nodes: dict[str, Any], finder: Finder) -> None:
     press(panel, finder, "segmentation")
     before = contents()

@@ -51,8 +51,9 @@ class Known:
 
     @property
     def placed(self) -> bool:
-        """Whether the last run put the slices apart, and nothing else was said since."""
-        return not self.edited and (self.slices.distinct or self.found is not None) and PLANES in self.nodes
+        """Whether the last run put the slices apart, all of them are there, and nothing else was said since."""
+        there = PLANES in self.nodes and len(fans.placed_slices(self.nodes)) == self.slices.count
+        return there and not self.edited and (self.slices.distinct or self.found is not None)
 
     def fan(self) -> fans.Fan | None:
         """Where the last run put the slices, or else what was told puts them; InputError where that needs an axis and

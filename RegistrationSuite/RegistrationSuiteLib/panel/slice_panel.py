@@ -274,8 +274,9 @@ class SlicesPanel(MethodPanel):
         self.form.change(STARTS)
 
     def onSlice(self, number: int) -> None:
-        """A slice over the volume, where one was placed there."""
-        self.results.show_slice(number)
+        """A slice over the volume, where one of these was placed there."""
+        if self.state.text(DONE):
+            self.results.show_slice(number)
 
 
 def _button(text: str, help: str) -> Any:

@@ -122,12 +122,12 @@ class SliceResults(ResultsView):
 
     def show_slice(self, number: int) -> None:
         """A placed slice, from 0, over the volume, in the slice's own plane, with the bone's outline in the volume."""
-        slices = fans.placed_slices(self.nodes)
-        if self.fixed is None or number >= len(slices):
+        placed = self.nodes.get(f"slices_{number + 1}")
+        if self.fixed is None or placed is None:
             return
         self._clear()
-        display.show_overlay(self.fixed, slices[number], self._ui.fadeSlider.value)
-        display.look_at_layer(slices[number])
+        display.show_overlay(self.fixed, placed, self._ui.fadeSlider.value)
+        display.look_at_layer(placed)
         if BONE in self.nodes:
             display.show_labels(self.nodes[BONE], True, surfaces=False)
             self._show_bone_alone(self.nodes[BONE])

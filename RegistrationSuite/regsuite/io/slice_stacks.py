@@ -98,14 +98,20 @@ def _of_singles(images: Sequence[Image]) -> dict[str, Slices]:
         listed = ", ".join(f"{name}: {count}" for name, count in counts.items())
         raise InputError(f"The maps have different numbers of slices ({listed}): give each slice in every map.")
     first = found[_quantities_first(found)[0]]
-    paired = {name: _paired(first, slices) for name, slices in found.items()}
+    paired = {name: _paired(name, first, slices) for name, slices in found.items()}
     return {name: tuple(replace(each, name=name) for each in slices) for name, slices in paired.items()}
 
 
-def _paired(first: Sequence[Image], others: Sequence[Image]) -> list[Image]:
-    """In the order of the first map's slices, by where they lie; as they come where some lie at one place."""
-    matches = [[each for each in others if _same_pose(each.grid, image.grid)] for image in first]
-    return [match[0] for match in matches] if all(len(match) == 1 for match in matches) else list(others)
+def _paired(name: str, first: Sequence[Image], others: Sequence[Image]) -> list[Image]:
+    """The slices of a map in the order of the first map's, by where they lie; as they come where those lie at one
+    place. InputError where there is none for a slice that lies apart."""
+    apart, left, paired = any(not _same_pose(each.grid, first[0].grid) for each in first), list(others), []
+    for image in first:
+        place = next((place for place, each in enumerate(left) if _same_pose(each.grid, image.grid)), None)
+        if place is None and apart:
+            raise InputError(f"No slice of '{name}' lies where '{image.name}' does: give maps of the same slices.")
+        paired.append(left.pop(place or 0))
+    return paired
 
 
 def _quantities_first(names: Iterable[str]) -> list[str]:

@@ -45,7 +45,7 @@ class Surface:
         padded = np.pad(region, margin, mode="edge")
         outside, within = (ndimage.distance_transform_edt(each, sampling=grid.spacing) for each in (~padded, padded))
         # The surface lies half a voxel before the nearest voxel of the other kind.
-        signed = np.where(padded, -within, outside) + np.where(padded, 0.5, -0.5) * np.mean(grid.spacing)
+        signed = np.where(padded, -within, outside) + np.where(padded, 0.5, -0.5) * min(grid.spacing)
         signed = ndimage.gaussian_filter(signed, _SMOOTH)[tuple(slice(margin, -margin) for _ in region.shape)]
         distance = torch.from_numpy(signed.astype("float32")).to(inside.device)
         steps = torch.gradient(distance, spacing=list(grid.spacing))

@@ -58,8 +58,11 @@ class Arrangement:
     @classmethod
     def of_numbers(cls, places: Sequence[float], turned: Sequence[float], count: int) -> Arrangement:
         """places: of ``count`` slices, from 1, negative where one is mirrored; turned: the numbers, also from 1, of the
-        slices that are. ValueError where not every slice has a place of its own."""
+        slices that are, 0 for none. ValueError where not every slice has a place of its own, or one is turned that is
+        none of them."""
         whole, numbers = [round(place) for place in places], {round(number) for number in turned}
+        if not numbers <= set(range(count + 1)):
+            raise ValueError(f"turned slices are some of 1 to {count}; not {turned}")
         return cls(
             tuple(abs(place) - 1 for place in whole),
             tuple(place < 0 for place in whole),

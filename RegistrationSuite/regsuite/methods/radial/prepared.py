@@ -61,10 +61,9 @@ class Slices:
         times = max(1, round(pixel / self.pixel))
         if times == 1:
             return self
-        silhouettes = functional.avg_pool2d(self.silhouettes[:, None], times)[:, 0]
-        return Slices(
-            functional.avg_pool2d(self.pictures, times), (silhouettes > 0.5).float(), self.pixel * times, self.thickness
-        )
+        rows, columns = (_means(n, times).to(self.pictures) for n in self.pictures.shape[2:])
+        pictures, silhouettes = (rows @ each @ columns.T for each in (self.pictures, self.silhouettes))
+        return Slices(pictures, (silhouettes > 0.5).float(), self.pixel * times, self.thickness)
 
 
 @dataclass(frozen=True)
@@ -119,12 +118,26 @@ def beyond(slices: Slices, grid: Grid, planes: Tensor) -> float:
     return float((weights * torch.from_numpy(outside)).sum() / slices.count)
 
 
+def square_shape(grid: Grid, pixel: float) -> tuple[int, int]:
+    """Rows and columns of square pixels, mm, over the field of view of a slice (1, H, W)."""
+    rows, columns = (max(8, round(n * step / pixel)) for n, step in zip(grid.shape[1:], grid.spacing[1:], strict=True))
+    return rows, columns
+
+
 def _square(data: Tensor, grid: Grid, pixel: float) -> Tensor:
     """(H, W) on square pixels, over the same field of view."""
-    shape = [max(8, round(n * step / pixel)) for n, step in zip(grid.shape[1:], grid.spacing[1:], strict=True)]
-    if tuple(shape) == tuple(data.shape):
+    shape = square_shape(grid, pixel)
+    if shape == tuple(data.shape):
         return data
     return functional.interpolate(data[None, None], shape, mode="bilinear", align_corners=False)[0, 0]
+
+
+def _means(count: int, times: int) -> Tensor:
+    """(count // times, count): means of that many pixels each, about the same middle; what is left over stays out at
+    both ends alike."""
+    low = torch.arange(count, dtype=torch.float32)
+    start = (count % times) / 2 + times * torch.arange(count // times, dtype=torch.float32)[:, None]
+    return (torch.minimum(low + 1, start + times) - torch.maximum(low, start)).clamp(min=0) / times
 
 
 def _ranged(values: Tensor) -> Tensor:

@@ -176,9 +176,10 @@ class Run:
         try:
             return Arrangement.of_numbers(places, self.parameters.turned, count)
         except ValueError:
+            said, turned = (", ".join(f"{number:.0f}" for number in each) for each in (places, self.parameters.turned))
             raise InputError(
-                f"Places are {', '.join(f'{place:.0f}' for place in places)}: give each of the {count} slices another "
-                f"one from 1 to {count}, negative where it is mirrored."
+                f"Places are {said}: give each of the {count} slices another one from 1 to {count}, negative where it "
+                f"is mirrored; turned slices are {turned}: give numbers from 1 to {count}, or 0 for none."
             ) from None
 
     def _chosen(self, placed: Placed | None) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from regsuite.methods.radial.arrange import Placed
 from regsuite.methods.radial.measure import region_table
 from regsuite.methods.radial.placing import header_plane, painted, placed, regions_on
-from regsuite.methods.radial.prepared import Slices, Volume
+from regsuite.methods.radial.prepared import Slices, Volume, square_shape
 from regsuite.methods.radial.refine import Refined
 from regsuite.methods.radial.solid import Fan
 from regsuite.registration import Curve, Registration, Table
@@ -108,12 +109,11 @@ class Told:
 
     def _emulated(self, shown: list[Image]) -> list[Image]:
         """What the volume shows in the placed slices, in its own brightness."""
-        shape = (shown[0].grid.shape[1], shown[0].grid.shape[2])
-        pixel = min(shown[0].grid.spacing[1:])
-        make = emulator(self.image.data, self.image.grid, shape, pixel, self.thickness, pixel)
+        grid, pixel = shown[0].grid, min(shown[0].grid.spacing[1:])
+        make = emulator(self.image.data, self.image.grid, square_shape(grid, pixel), pixel, self.thickness, pixel)
         pictures, within = make(self.planes.float())
-        pairs = zip(pictures * within, shown, strict=True)
-        return [Image(picture[None, :, None], each.grid, "Emulated") for picture, each in pairs]
+        own = functional.interpolate(pictures * within, grid.shape[1:], mode="bilinear", antialias=True)
+        return [Image(picture[None, :, None], each.grid, "Emulated") for picture, each in zip(own, shown, strict=True)]
 
     def _tables(self, maps: dict[str, list[Image]]) -> dict[str, Table]:
         """Of places where slices were arranged, or else laid in the volume; of regions where they were laid."""
