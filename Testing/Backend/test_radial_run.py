@@ -192,6 +192,18 @@ class TestBadInput:
         assert float(share[1]) == pytest.approx(100 * _above(case, grid), abs=6)
 
 
+@pytest.mark.parametrize(("names", "bone"), [({1: "femur"}, 1), ({}, 7), ({7: "Femur", 1: "1"}, 7)])
+def test_the_bone_is_that_of_the_name_or_else_the_largest(names: dict[int, str], bone: int) -> None:
+    """A number alone is no name: the slices' label 1 need not be the volume's."""
+    made = samples.case()
+    array = np.zeros(made.hip.volume.grid.shape, dtype=np.int32)
+    array[:20], array[20:22] = 7, 1
+    labels = LabelImage.from_array(array, made.hip.volume.grid, names)
+    drawn = dataclasses.replace(made.labels, names=made.labels.names if names else {})
+    inputs = {**made.inputs, "fixed_labels": labels, "slice_labels": drawn}
+    assert Run(inputs, method("hip-qmri").check_values({}), Context()).bone == bone
+
+
 def _above(case: samples.Case, grid: Grid) -> float:
     """The share of true outlines' pixels that lie outside, mean over the slices."""
     shares = []

@@ -62,7 +62,7 @@ class HipQmriParameters:
         (0.0,),
         "Places",
         "The place of each slice around the axis, counted from 1, in the order of the slices; negative where the slice "
-        "is mirrored. Automatic finds them.",
+        "is mirrored. They come before Arrangement; automatic leaves them to it.",
         automatic=True,
         advanced=True,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -154,7 +154,8 @@ def _agreed(slices: Slices, volume: Volume, frame: Tensor, placed: Placed, progr
             break
         nominal = frame @ arrangement.planes()
         poses, costs = _fitted(slices, volume, nominal[None], placed.pose)
-        placed = replace(placed, nominal=nominal, arrangement=arrangement, pose=poses[0], unlike=float(costs[0]))
+        another = min(placed.next, placed.unlike)
+        placed = Placed(nominal, poses[0], arrangement, float(costs[0]), another)
     return placed
 
 
