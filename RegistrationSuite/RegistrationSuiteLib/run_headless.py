@@ -98,7 +98,7 @@ def load(kind: str, role: str, path: str | list[str]) -> Any:
     if kind == "image" and Path(path).is_dir():
         return _load_series(path)
     if kind in ("image", "labels", "mask"):
-        io.check_image_file(path)  # Slicer tells why it cannot read a file in its log alone
+        io.check_image_file(path, role.replace("_", " "))  # Slicer tells why it cannot read one in its log alone
     try:
         if kind == "image":
             return slicer.util.loadVolume(path)

@@ -99,7 +99,8 @@ def test_a_file_that_is_no_image(installed: Path, pair: list[str], tmp_path: Pat
         installed, SCRIPT, "lddmm", "--fixed", str(text), "--moving", pair[3], "--out", str(tmp_path / "out")
     )
     assert finished.returncode == 2
-    assert finished.stderr.splitlines()[-1] == f"regsuite: The fixed file '{text}' cannot be read as an image."
+    sentence = f"The fixed '{text}' is not an image that can be read: give NIfTI, NRRD, MHA or DICOM."
+    assert finished.stderr.splitlines()[-1] == f"regsuite: {sentence}"
     assert not (tmp_path / "out").exists()
 
 

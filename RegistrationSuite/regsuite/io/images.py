@@ -110,12 +110,12 @@ def _read_scalar(path: Path | str, what: str) -> sitk.Image:
     return source
 
 
-def check_image_file(path: Path | str) -> None:
-    """InputError where a file holds no image, or more than one; its pixels are not read."""
-    file = existing(path, "image")
-    reader = _header(file, "image")
+def check_image_file(path: Path | str, what: str) -> None:
+    """InputError where a file holds no image, or more than one; its pixels are not read. what: the file is of."""
+    file = existing(path, what)
+    reader = _header(file, what)
     if reader.GetImageIO() != "GDCMImageIO":
-        _check_header(reader, file, "image")
+        _check_header(reader, file, what)
 
 
 def read(path: Path | str, what: str) -> sitk.Image:
