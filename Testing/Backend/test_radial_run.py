@@ -192,15 +192,25 @@ class TestBadInput:
         assert float(share[1]) == pytest.approx(100 * _above(case, grid), abs=6)
 
 
-@pytest.mark.parametrize(("names", "bone"), [({1: "femur"}, 1), ({}, 7), ({7: "Femur", 1: "1"}, 7)])
-def test_the_bone_is_that_of_the_name_or_else_the_largest(names: dict[int, str], bone: int) -> None:
-    """A number alone is no name: the slices' label 1 need not be the volume's."""
+@pytest.mark.parametrize(
+    ("drawn", "value", "names", "bone"),
+    [
+        ({1: "Femur"}, 1, {1: "femur", 7: "muscle"}, 1),
+        ({2: "Femur"}, 2, {1: "femur", 2: "skin"}, 1),
+        ({}, 1, {}, 1),
+        ({}, 3, {}, 7),
+        ({1: "Femur"}, 1, {}, 7),
+    ],
+)
+def test_the_bone_is_that_of_the_name_or_number_or_else_the_largest(
+    drawn: dict[int, str], value: int, names: dict[int, str], bone: int
+) -> None:
     made = samples.case()
     array = np.zeros(made.hip.volume.grid.shape, dtype=np.int32)
     array[:20], array[20:22] = 7, 1
     labels = LabelImage.from_array(array, made.hip.volume.grid, names)
-    drawn = dataclasses.replace(made.labels, names=made.labels.names if names else {})
-    inputs = {**made.inputs, "fixed_labels": labels, "slice_labels": drawn}
+    stack = LabelImage.from_array(value * made.labels.mask().numpy(), made.labels.grid, drawn)
+    inputs = {**made.inputs, "fixed_labels": labels, "slice_labels": stack}
     assert Run(inputs, method("hip-qmri").check_values({}), Context()).bone == bone
 
 

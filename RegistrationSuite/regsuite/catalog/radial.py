@@ -39,7 +39,7 @@ class HipQmriParameters:
         0,
         "Bone",
         "Which label of the volume's segmentation the slices' segmentation shows. Automatic takes the one of the same "
-        "name, or else the largest.",
+        "name, or number where there are no names, or else the largest.",
         minimum=0,
         maximum=100000,
         automatic=True,

@@ -99,11 +99,11 @@ class Run:
 
     @property
     def bone(self) -> int:
-        """The volume's label."""
+        """The volume's label: the one of the same name, or number where there are no names, or the largest."""
         if self.parameters.bone:
             return self.parameters.bone
-        names = {name.lower() for value, name in self.drawn.names.items() if value in self.drawn.values()}
-        same = [value for value in self.labels.values() if self.labels.names.get(value, "").lower() in names]
+        names = {self.drawn.name_of(value).lower() for value in self.drawn.values()}
+        same = [value for value in self.labels.values() if self.labels.name_of(value).lower() in names]
         if same:
             return same[0]
         values, counts = torch.unique(self.labels.data[self.labels.data != 0], return_counts=True)
